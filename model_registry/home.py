@@ -1,0 +1,11 @@
+"""Where Nightjar keeps what it fetched and registered on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """`$NIGHTJAR_HOME`, else `~/.nightjar`."""
+    return Path(os.environ.get("NIGHTJAR_HOME") or Path.home() / ".nightjar")
