@@ -1,0 +1,1 @@
+"""One file a model family: spec, load, predict, examples."""

@@ -1,0 +1,146 @@
+"""The CLIP image tower through open_clip's own API: a unit-length embedding a frame.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from model_registry.errors import NightjarError
+from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
+
+if TYPE_CHECKING:
+    import torch
+
+MEAN = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
+STD = (0.26862954 * 255, 0.26130258 * 255, 0.27577711 * 255)
+
+
+@dataclass(frozen=True)
+class LoadedClip:
+    """Both towers of one checkpoint."""
+
+    net: Any
+    tokenizer: Callable[[list[str]], torch.Tensor]
+    logit_scale: float  # what cosine similarities are multiplied by before a softmax
+
+
+def load_clip(architecture: str, weights: Path, device: str) -> LoadedClip:
+    """Load a checkpoint file for a built-in architecture, or a folder with `open_clip_config.json` beside it.
+
+    OpenAI's own files are TorchScript archives and go through open_clip's loader for them.
+    """
+    import open_clip
+
+    try:
+        if weights.is_dir():
+            architecture = f"local-dir:{weights}"
+            net = open_clip.create_model(architecture, device=device, require_pretrained=True)
+        elif _is_torchscript(weights):
+            net = open_clip.load_openai_model(str(weights), precision="fp32", device=device)
+        else:
+            net = open_clip.create_model(architecture, pretrained=str(weights), device=device)
+    except (RuntimeError, ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise NightjarError(f"{weights} is not a CLIP checkpoint for {architecture}: {reason}") from error
+    tokenizer = open_clip.get_tokenizer(architecture)
+    return LoadedClip(net.eval(), tokenizer, float(net.logit_scale.exp()))
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Tell a TorchScript archive from a pickled state dict: only the former carries code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+class ClipTower(Model):
+    """Frames to unit-length embeddings; subclasses name the architecture."""
+
+    architecture: ClassVar[str]
+
+    def __init__(self, net: Any, device: str) -> None:
+        self.net = net
+        self.device = device
+        self.side: int = _square_side(net.visual.image_size)
+
+    @classmethod
+    def load(cls, weights: Mapping[str, Path], device: str) -> Self:
+        """Keep the image tower of the checkpoint and let the text tower go."""
+        clip = load_clip(cls.architecture, weights[cls.spec.artifacts[0]], device)
+        found = clip.net.visual.output_dim
+        if found != cls.spec.embedding_dim:
+            wanted = cls.spec.embedding_dim
+            raise NightjarError(f"{cls.spec.name}: the checkpoint embeds in {found} dimensions, wanted {wanted}")
+        clip.net.transformer = None
+        return cls(clip.net, device)
+
+    def predict(self, batch: Sequence[Item]) -> list[Vector]:
+        """Return float32 [D] of length 1 a frame."""
+        import torch
+
+        with torch.inference_mode():
+            embeddings_ND = self.net.encode_image(self.preprocess(batch), normalize=True)
+            return list(embeddings_ND.float().cpu().numpy())
+
+    def preprocess(self, batch: Sequence[Item]) -> torch.Tensor:
+        """Short side to the model's size (bicubic), centre crop, CLIP's mean and deviation."""
+        import torch
+        from torchvision.transforms.v2 import InterpolationMode
+
+        from model_registry import images
+
+        crops = [
+            images.center_crop(images.resize_short_side(stack, self.side, InterpolationMode.BICUBIC), self.side)
+            for stack in images.to_NCHW(batch, self.device)
+        ]
+        return images.normalise(torch.cat(crops), MEAN, STD)
+
+    @classmethod
+    def examples(cls) -> list[Item]:
+        """Return synthetic frames of several sizes."""
+        from model_registry import images
+
+        return images.example_frames()
+
+
+def _square_side(image_size: int | tuple[int, int]) -> int:
+    return image_size if isinstance(image_size, int) else image_size[0]
+
+
+class ClipViTB32(ClipTower):
+    """OpenAI's ViT-B/32: 512 dimensions."""
+
+    architecture = "ViT-B-32-quickgelu"
+    spec = ModelSpec(
+        name="clip_vit_b_32",
+        version="1.0.0",
+        reads=InputKind.FRAME,
+        artifacts=("clip-vit-b-32-openai",),
+        embedding_dim=512,
+        max_batch=128,
+        gpus=0.5,
+        memory_mb=1500,
+    )
+
+
+class ClipViTL14(ClipTower):
+    """OpenAI's ViT-L/14: 768 dimensions."""
+
+    architecture = "ViT-L-14-quickgelu"
+    spec = ModelSpec(
+        name="clip_vit_l_14",
+        version="1.0.0",
+        reads=InputKind.FRAME,
+        artifacts=("clip-vit-l-14-openai",),
+        embedding_dim=768,
+        max_batch=128,
+        gpus=1.0,
+        memory_mb=4000,
+    )
