@@ -1,0 +1,1 @@
+"""How models run: stages on Ray Data; decode, match, judge."""

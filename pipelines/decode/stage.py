@@ -1,0 +1,52 @@
+"""The decode stage: contents in, windows out, through this worker's own child process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipelines.decode.child import DecodeChild, lost_row
+from pipelines.decode.limits import Limits, Sampling
+from pipelines.decode.worker import Request
+from pipelines.rows import WINDOWS, MediaError
+from pipelines.stage import Stage, Work
+from pipelines.storage import local_copy
+
+_child: DecodeChild | None = None  # one a worker process: tasks come and go, the child stays warm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decode(Stage):
+    """One content to its windows; what cannot be read is one window that says why."""
+
+    sampling: Sampling
+    limits: Limits
+    reads: tuple[str, ...] = ("content_sha256", "uri", "bytes")
+    writes: tuple[str, ...] = tuple(WINDOWS.names)
+    drops: tuple[str, ...] = ("uri", "bytes")
+
+    def open(self) -> Work:
+        """Keep the worker's child; a worker of other limits gets another."""
+        global _child
+        if _child is None or _child.limits != self.limits:
+            if _child is not None:
+                _child.close()
+            _child = DecodeChild(self.limits)
+        child = _child
+
+        def work(table: pa.Table) -> Iterator[pa.Table]:
+            for row in table.to_pylist():
+                for batch in self._windows(child, row):
+                    yield pa.Table.from_batches([batch])
+
+        return work
+
+    def _windows(self, child: DecodeChild, row: dict[str, object]) -> Iterator[pa.RecordBatch]:
+        sha256, uri, size = str(row["content_sha256"]), str(row["uri"]), int(str(row["bytes"]))
+        try:
+            with local_copy(uri, self.limits) as path:
+                yield from child.windows(Request(sha256, str(path), size, self.sampling, self.limits))
+        except MediaError as error:
+            yield lost_row(sha256, 0, self.sampling, error)

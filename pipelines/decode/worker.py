@@ -1,0 +1,132 @@
+"""The decode child: reads requests on standard input, streams windows on standard output, may be killed any time.
+
+A request is one JSON line; an answer is one Arrow stream of WINDOWS rows, the last row marked `last`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.decode.limits import Limits, Sampling
+from pipelines.decode.read import End, read
+from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One content to decode."""
+
+    content_sha256: str
+    path: str
+    size: int  # bytes, as hashed: another size now means another content
+    sampling: Sampling
+    limits: Limits
+
+    def to_line(self) -> bytes:
+        """Serialise."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Request:
+        """Parse what `to_line` wrote."""
+        fields = json.loads(line)
+        sampling, limits = Sampling(**fields.pop("sampling")), Limits(**fields.pop("limits"))
+        return cls(**fields, sampling=sampling, limits=limits)
+
+
+def rows(request: Request) -> Iterator[dict[str, Any]]:
+    """Yield one WINDOWS row a window; the last carries duration, decoder and how the video ended."""
+    held: Window | None = None
+    spent = time.perf_counter()
+    try:
+        _check_unchanged(request)
+        for step in read(Path(request.path), request.sampling, request.limits):
+            if isinstance(step, End):
+                yield _row(request, held, spent, step)
+                return
+            if held is not None:
+                yield _row(request, held, spent)
+                spent = time.perf_counter()
+            held = step
+    except MediaError as error:
+        end = End("video", "", held.end_ms if held else 0, error)
+        yield _row(request, held, spent, end)
+
+
+def _check_unchanged(request: Request) -> None:
+    try:
+        found = Path(request.path).stat().st_size
+    except OSError as error:
+        raise MediaError(ErrorCode.NOT_FOUND, "the file went away after it was hashed") from error
+    if found != request.size:
+        raise MediaError(ErrorCode.CHANGED, f"the file has {found:,} bytes, it was hashed with {request.size:,}")
+
+
+def _row(request: Request, window: Window | None, since: float, end: End | None = None) -> dict[str, Any]:
+    window = window or Window(0, 0, 0)
+    frames_THWC = window.frames_THWC
+    error = end.error if end else None
+    return {
+        "content_sha256": request.content_sha256,
+        "window_index": window.index,
+        "last": end is not None,
+        "start_ms": window.start_ms,
+        "end_ms": max(window.start_ms, min(window.end_ms, end.duration_ms)) if end else window.end_ms,
+        "duration_ms": end.duration_ms if end else None,
+        "media": end.media if end else None,
+        "decoder": end.decoder if end else None,
+        "frame_ms": list(window.frame_ms),
+        "frame_height": None if frames_THWC is None else frames_THWC.shape[1],
+        "frame_width": None if frames_THWC is None else frames_THWC.shape[2],
+        "frames_THWC": None if frames_THWC is None else frames_THWC.tobytes(),
+        "audio_16k": None if window.audio_16k is None else window.audio_16k.tobytes(),
+        "error_code": error.code.value if error else None,
+        "error_message": str(error) if error else None,
+        "decode_ms": (time.perf_counter() - since) * 1000,
+    }
+
+
+def answer(request: Request, out: Any) -> None:
+    """Stream the rows of one request."""
+    with pa.ipc.new_stream(out, WINDOWS) as stream:
+        for row in rows(request):
+            stream.write_batch(pa.RecordBatch.from_pylist([row], WINDOWS))
+            out.flush()
+    out.flush()
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the parent goes, however it goes."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def main() -> None:
+    """Serve requests until standard input ends. argv: parent's process id, address space in MB."""
+    parent, memory_mb = int(sys.argv[1]), int(sys.argv[2])
+    _die_with_parent(parent)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a decoder prints must not land among the rows
+    for line in sys.stdin.buffer:
+        answer(Request.from_line(line), out)
+
+
+if __name__ == "__main__":
+    main()

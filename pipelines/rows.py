@@ -1,0 +1,146 @@
+"""The columns that cross the pipeline: one row is a window of one video, and every error is a row with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+AUDIO_HZ = 16_000
+
+# What a manifest row must and may say.
+MANIFEST = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("uploader_id", pa.string()),
+        ("uploaded_at", pa.string()),
+        ("views", pa.int64()),
+    ]
+)
+
+# What hashing adds: whose content it is, or why nobody can tell.
+CONTENTS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("uri", pa.string()),
+        ("content_sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("modified_ns", pa.int64()),  # of a local file: unchanged means no second hashing
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+    ]
+)
+
+# What decode writes. Only the last window of a content says how it ended.
+WINDOWS = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        ("window_index", pa.int32()),
+        ("last", pa.bool_()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("media", pa.string()),  # "video", "picture" or "audio"
+        ("decoder", pa.string()),
+        ("frame_ms", pa.list_(pa.int64())),
+        ("frame_height", pa.int32()),
+        ("frame_width", pa.int32()),
+        ("frames_THWC", pa.large_binary()),  # uint8 RGB
+        ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("decode_ms", pa.float64()),  # what the decode child spent
+    ]
+)
+
+SIGNAL = pa.struct(
+    [
+        ("label", pa.string()),
+        ("form", pa.string()),
+        ("score", pa.float32()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("evidence_ms", pa.int64()),
+        ("source", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+THUMBNAIL = pa.struct([("frame_ms", pa.int64()), ("webp", pa.binary())])
+SIGNALS = pa.schema([("content_sha256", pa.string()), *SIGNAL])
+
+
+class ErrorCode(StrEnum):
+    """Why a video was not, or not wholly, looked at."""
+
+    NOT_FOUND = "not_found"
+    NOT_A_FILE = "not_a_file"
+    NOT_READABLE = "not_readable"
+    FETCH_FAILED = "fetch_failed"
+    CHANGED = "changed"  # its bytes are not those that were hashed
+    EMPTY_FILE = "empty_file"
+    TOO_LARGE = "too_large"
+    TOO_LONG = "too_long"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    UNSUPPORTED = "unsupported_format"
+    PLAYLIST = "playlist_refused"
+    NO_VIDEO = "no_video"
+    DAMAGED = "damaged"
+    TRUNCATED = "truncated"
+    TIMEOUT = "timeout"
+    CRASHED = "decoder_crashed"
+    NOT_EXAMINED = "not_examined"
+
+
+class MediaError(Exception):
+    """A video that cannot be looked at: its code goes into the row, its message tells a reviewer why."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Window:
+    """Up to 30 s of one video as decode delivers it; see WINDOWS for units."""
+
+    index: int
+    start_ms: int
+    end_ms: int
+    frame_ms: tuple[int, ...] = ()
+    frames_THWC: NDArray[np.uint8] | None = None
+    audio_16k: NDArray[np.int16] | None = None
+
+
+def frames_view(pixels: pa.Buffer | None, count: int, height: int | None, width: int | None) -> NDArray[np.uint8]:
+    """View a window's frames without a copy: uint8 [T, H, W, 3]; no pixels are no frames."""
+    flat: NDArray[np.uint8] = np.frombuffer(b"" if pixels is None else pixels, np.uint8)
+    return flat.reshape(count, height or 0, width or 0, 3)
+
+
+def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:
+    """View the frames of every row in Arrow's own memory."""
+    pixels = [cell.as_buffer() if cell.is_valid else None for cell in table["frames_THWC"]]
+    counts = [len(times) for times in table["frame_ms"]]
+    heights, widths = table["frame_height"].to_pylist(), table["frame_width"].to_pylist()
+    return [frames_view(*row) for row in zip(pixels, counts, heights, widths, strict=True)]
+
+
+def lists_of_vectors(vectors_ND: NDArray[np.float32], counts: Sequence[int]) -> pa.Array:
+    """Cut [N, D] vectors into one list a window: list<fixed_size_list<float32, D>>."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    flat = pa.array(np.ascontiguousarray(vectors_ND, np.float32).reshape(-1))
+    return pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(flat, vectors_ND.shape[1]))
+
+
+def vectors_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """Undo `lists_of_vectors` without the cuts: float32 [N, D]."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    lists = array.flatten()
+    return np.asarray(lists.flatten(), np.float32).reshape(-1, lists.type.list_size)
