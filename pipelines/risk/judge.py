@@ -1,0 +1,205 @@
+"""Judge a night: stored signals and a policy to one verdict a manifest row. Opens no video and needs no model."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.pieces import Pieces
+from pipelines.risk.policy import Policy, Suggestion
+from pipelines.risk.signals import Signal
+from pipelines.risk.verdicts import VERDICTS, Finding, findings, priority, suggestion, top_labels
+from pipelines.rows import CONTENTS, SIGNAL, ErrorCode
+
+CHUNK_ROWS = 2000
+IDENTITY = ("content_sha256", "bundle", "policy", "error_code")  # what a decision is about
+SIGNAL_NAMES = [field.name for field in SIGNAL]
+VIDEO_SIGNALS = pa.schema([("video_id", pa.string()), *SIGNAL])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One video of the report: its verdict, its title and its signals."""
+
+    verdict: dict[str, Any]
+    title: str
+    signals: list[Signal]
+
+
+@dataclass
+class Tally:
+    """What a run of judging came to."""
+
+    suggestions: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    videos: int = 0
+    incomplete: int = 0
+    signals: int = 0
+    segments: int = 0
+    shown: list[Judged] = field(default_factory=list)  # highest priority first
+
+    def count(self, judged: Judged) -> None:
+        """Add one video."""
+        verdict = judged.verdict
+        self.videos += 1
+        self.suggestions[verdict["suggestion"]] += 1
+        self.incomplete += not verdict["complete"]
+        if verdict["error_code"]:
+            self.errors[verdict["error_code"]] += 1
+        self.signals += len(judged.signals)
+        self.segments += len(verdict["segments"])
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is stored of a night, as far as judging needs it."""
+
+    manifest: Path
+    contents: pa.Table  # CONTENTS
+    pieces: Pieces
+    bundle: str
+
+
+def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tally:
+    """Write `verdicts.parquet`, `signals.parquet` and `evidence/` into `out`; each appears only when whole."""
+    tally = Tally()
+    decided = _earlier_decisions(out / "verdicts.parquet")
+    whose = {row["video_id"]: row for row in night.contents.to_pylist()}
+    best: list[tuple[tuple[float, int], int, Judged]] = []
+    with _whole(out / "verdicts.parquet", VERDICTS) as verdicts, _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen:
+        for batch in pq.ParquetFile(night.manifest).iter_batches(CHUNK_ROWS):
+            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided)
+            verdicts.write_table(pa.Table.from_pylist([video.verdict for video in judged], VERDICTS))
+            seen.write_table(pa.Table.from_pylist(list(_signal_rows(judged)), VIDEO_SIGNALS))
+            _save_evidence(judged, night.pieces, out / "evidence")
+            for video in judged:
+                tally.count(video)
+                heapq.heappush(best, (_rank(video), -tally.videos, video))
+                if len(best) > show:
+                    heapq.heappop(best)
+    tally.shown = [video for _, _, video in sorted(best, key=lambda entry: entry[:2], reverse=True)]
+    return tally
+
+
+def _rank(video: Judged) -> tuple[float, int]:
+    return video.verdict["priority"], Suggestion(video.verdict["suggestion"]).rank
+
+
+def _judge_rows(
+    rows: list[dict[str, Any]],
+    whose: Mapping[str, dict[str, Any]],
+    night: Night,
+    policy: Policy,
+    decided: Mapping[str, tuple[tuple[str, ...], datetime]],
+) -> list[Judged]:
+    contents = {whose[row["video_id"]]["content_sha256"] for row in rows if row["video_id"] in whose}
+    signals = _signals_by_content(night.pieces, contents & night.pieces.contents.keys())
+    now = datetime.now(UTC)
+    judged = []
+    for row in rows:
+        seen = _how_seen(row["video_id"], whose, night.pieces)
+        own = signals.get(seen["content_sha256"], [])
+        verdict = _verdict(row, seen, findings(own, policy, seen["duration_ms"] or 0), night.bundle, policy.id)
+        key, then = decided.get(row["video_id"], ((), now))
+        verdict["decided_at"] = then if key == _identity(verdict) else now
+        judged.append(Judged(verdict, row["title"] or "", own))
+    return judged
+
+
+def _how_seen(video_id: str, whose: Mapping[str, dict[str, Any]], pieces: Pieces) -> dict[str, Any]:
+    """Whose content a row has and how looking at it ended; a content that no piece finished was not examined."""
+    row = whose.get(video_id, dict.fromkeys(CONTENTS.names))
+    seen = {name: row[name] for name in ("content_sha256", "error_code", "error_message")} | {"duration_ms": None}
+    if seen["error_code"]:
+        return seen
+    if content := pieces.contents.get(row["content_sha256"] or ""):
+        ended = {"error_code": content.error_code, "error_message": content.error_message}
+        return seen | ended | {"duration_ms": content.duration_ms}
+    return seen | {"error_code": ErrorCode.NOT_EXAMINED.value, "error_message": "the run ended before its turn"}
+
+
+def _verdict(
+    row: dict[str, Any], seen: dict[str, Any], found: list[Finding], bundle: str, policy: str
+) -> dict[str, Any]:
+    complete = seen["error_code"] is None
+    return {
+        **seen,
+        "video_id": row["video_id"],
+        "uri": row["uri"],
+        "suggestion": suggestion(found, complete=complete).value,
+        "labels": top_labels(found),
+        "segments": [finding.as_segment() for finding in found],
+        "complete": complete,
+        "priority": priority(found, row["views"], complete=complete),
+        "bundle": bundle,
+        "policy": policy,
+    }
+
+
+def _signals_by_content(pieces: Pieces, contents: set[str]) -> dict[str, list[Signal]]:
+    found: dict[str, list[Signal]] = {sha256: [] for sha256 in contents}
+    for row in pieces.rows("signals", contents).to_pylist():
+        found[row.pop("content_sha256")].append(Signal(**{name: row[name] for name in SIGNAL_NAMES}))
+    for signals in found.values():
+        signals.sort(key=lambda s: (s.start_ms, s.label, s.form, s.source))
+    return found
+
+
+def _signal_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
+    for video in judged:
+        for signal in video.signals:
+            yield {"video_id": video.verdict["video_id"], **vars(signal)}
+
+
+def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+    """Write one picture for each segment, named by content and time, as far as it was kept."""
+    wanted = {
+        (video.verdict["content_sha256"], segment["evidence_ms"])
+        for video in judged
+        for segment in video.verdict["segments"]
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    if not wanted:
+        return
+    for row in pieces.rows("thumbnails", {sha256 for sha256, _ in wanted}).to_pylist():
+        if (row["content_sha256"], row["frame_ms"]) in wanted:
+            target = folder / f"{row['content_sha256']}-{row['frame_ms']}.webp"
+            part = target.with_suffix(".part")
+            part.write_bytes(row["webp"])
+            part.replace(target)
+
+
+@contextmanager
+def _whole(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a table under another name and give it its own when it is finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part-{os.getpid()}")
+    try:
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            yield writer
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _earlier_decisions(path: Path) -> dict[str, tuple[tuple[str, ...], datetime]]:
+    """A decision keeps its date as long as content, bundle and policy stay the same."""
+    if not path.exists():
+        return {}
+    columns = ["video_id", *IDENTITY, "decided_at"]
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    return {row["video_id"]: (_identity(row), row["decided_at"]) for row in rows}
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in IDENTITY)

@@ -1,0 +1,115 @@
+"""Judge one video: signals to segments, segments to one suggestion, and how soon a person should look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipelines.risk.policy import Policy, Rule, Suggestion
+from pipelines.risk.segments import segments
+from pipelines.risk.signals import Signal
+
+LABEL = pa.struct([("label", pa.string()), ("form", pa.string()), ("score", pa.float32())])
+SEGMENT = pa.struct(
+    [
+        ("label", pa.string()),
+        ("form", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("score", pa.float32()),
+        ("evidence_ms", pa.int64()),
+        ("text", pa.string()),
+        ("reference_id", pa.string()),
+        ("ref_start_ms", pa.int64()),
+        ("ref_end_ms", pa.int64()),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("uri", pa.string()),
+        ("content_sha256", pa.string()),
+        ("duration_ms", pa.int64()),
+        ("suggestion", pa.string()),
+        ("labels", pa.list_(LABEL)),
+        ("segments", pa.list_(SEGMENT)),
+        ("complete", pa.bool_()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("priority", pa.float32()),
+        ("bundle", pa.string()),
+        ("policy", pa.string()),
+        ("decided_at", pa.timestamp("ms", tz="UTC")),
+    ]
+)
+
+UNSEEN_PRIORITY = 0.5  # of a video that could not be looked at
+REACH_SHARE = 0.2  # how much of the priority views decide
+MOST_VIEWS = 1e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One segment under one rule."""
+
+    label: str
+    form: str
+    start_ms: int
+    end_ms: int
+    score: float
+    evidence_ms: int
+    suggestion: Suggestion
+    severity: int
+
+    def as_segment(self) -> dict[str, object]:
+        """As `verdicts.parquet` holds it; the text and reference fields belong to later models."""
+        row: dict[str, object] = dict.fromkeys(SEGMENT.names)
+        return row | {name: getattr(self, name) for name in SEGMENT.names if hasattr(self, name)}
+
+
+def findings(signals: Iterable[Signal], policy: Policy, duration_ms: int) -> list[Finding]:
+    """Return every segment that some rule speaks of, in order of time."""
+    groups: dict[tuple[str, str, Rule], list[Signal]] = {}
+    for signal in signals:
+        if rule := policy.rule_for(signal):
+            groups.setdefault((signal.label, signal.form, rule), []).append(signal)
+    found = [
+        Finding(
+            label, form, seg.start_ms, seg.end_ms, seg.score, seg.evidence_ms, rule.suggests(seg.score), rule.severity
+        )
+        for (label, form, rule), group in groups.items()
+        for seg in segments(group, rule.shape, duration_ms)
+    ]
+    return sorted(found, key=lambda f: (f.start_ms, f.label, f.form, f.end_ms, f.score))
+
+
+def suggestion(found: Sequence[Finding], *, complete: bool) -> Suggestion:
+    """The gravest of the findings; a video that was not wholly seen is never passed."""
+    least = Suggestion.PASS if complete else Suggestion.REVIEW
+    return max([least, *(finding.suggestion for finding in found)], key=lambda s: s.rank)
+
+
+def priority(found: Sequence[Finding], views: int | None, *, complete: bool) -> float:
+    """Rank for reviewers, 0 to 1: the worst of severity times score, weighed with how many people see it.
+
+    Views count by their logarithm: a thousand times the views is one step, not a thousand.
+    """
+    flagged = [f for f in found if f.suggestion is not Suggestion.PASS]
+    harm = max([f.severity / 5 * f.score for f in flagged], default=0.0)
+    if not complete:
+        harm = max(harm, UNSEEN_PRIORITY)
+    reach = math.log1p(min(max(views or 0, 0), MOST_VIEWS)) / math.log1p(MOST_VIEWS)
+    return harm * (1 - REACH_SHARE + REACH_SHARE * reach)
+
+
+def top_labels(found: Sequence[Finding]) -> list[dict[str, object]]:
+    """The highest score of each label and form, highest first."""
+    best: dict[tuple[str, str], float] = {}
+    for finding in found:
+        key = (finding.label, finding.form)
+        best[key] = max(best.get(key, 0.0), finding.score)
+    ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+    return [{"label": label, "form": form, "score": score} for (label, form), score in ordered]
