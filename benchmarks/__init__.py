@@ -1,0 +1,1 @@
+"""Performance claims: one file a claim, each a ratio within one run."""

@@ -1,0 +1,1 @@
+"""What you submit: one module a subcommand, thin mains."""

@@ -1,0 +1,65 @@
+"""The command line: one module a subcommand, one sentence an error."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from model_registry.errors import NightjarError, UsageError
+
+COMMANDS = ("demo", "recall", "scan", "judge", "models", "bench")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-sentence errors and examples left as written."""
+
+    def __init__(self, **kwargs: object) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and where to read more."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Ask every subcommand's module for its options."""
+    about = "Recall risky and copyright-infringing videos, in bulk by night and on demand."
+    parser = Parser(prog="nightjar", description=about)
+    parser.add_argument("--version", action="version", version=f"nightjar {version('nightjar')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        job = importlib.import_module(f"jobs.{name}")
+        sub = commands.add_parser(name, help=job.HELP, description=job.__doc__, epilog=job.EXAMPLES)
+        job.add_arguments(sub)
+        sub.set_defaults(run=job.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one subcommand. Status 0: done; 1: the job failed; 2: the call was wrong."""
+    args = build_parser().parse_args(argv)
+    try:
+        status = args.run(args)
+    except UsageError as error:
+        status = _fail(args.command, error, 2)
+    except NightjarError as error:
+        status = _fail(args.command, error, 1)
+    except KeyboardInterrupt:
+        status = _fail(args.command, "interrupted; run the same command again to go on", 130)
+    except BrokenPipeError:
+        status = 0  # the reader of our output has seen enough
+    sys.exit(status)
+
+
+def _fail(command: str, error: object, status: int) -> int:
+    print(f"nightjar {command}: {error}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

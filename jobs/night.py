@@ -1,0 +1,210 @@
+"""One night from manifest to report: what `recall`, `scan` and `demo` have in common."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs import progress, session
+from jobs.recipes import Recipe, machines_for, rows_a_task
+from jobs.report.page import Page, ReportVideo, render
+from model_registry.errors import NightjarError, UsageError
+from model_registry.labels import taxonomy
+from pipelines.nightly import Machines, nightly_stages
+from pipelines.pieces import Pieces
+from pipelines.risk.judge import Judged, Night, Tally, judge_night
+from pipelines.risk.policy import Policy
+from pipelines.run import hash_contents, look, unsettled
+
+LIBRARIES = ("nightjar", "ray", "torch", "mlflow", "decord", "av", "onnxruntime", "open-clip-torch")
+
+
+@dataclass
+class Meter:
+    """What the receipts of a run add up to."""
+
+    contents: int = 0
+    frames: int = 0
+    video_ms: int = 0
+    errors: int = 0
+    busy_ms: Counter[str] = field(default_factory=Counter)
+
+    def read(self, receipts: pa.Table) -> int:
+        """Add receipts; return how many contents they finish."""
+        finished = 0
+        for row in receipts.to_pylist():
+            self.frames += row["frames"]
+            for entry in row["busy"]:
+                self.busy_ms[entry["stage"]] += entry["ms"]
+            if row["last"]:
+                finished += 1
+                self.video_ms += row["duration_ms"] or 0
+                self.errors += row["error_code"] is not None
+        self.contents += finished
+        return finished
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a night left behind."""
+
+    folder: Path
+    tally: Tally
+    summary: dict[str, Any]
+
+
+def run_night(job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder: Path) -> Outcome:
+    """Hash, look, judge, report. Run it again after any kill: what is finished is not done again."""
+    began = time.monotonic()
+    features = folder / "features"
+    _prepare(folder, manifest)
+    with session.PeakMemory() as memory, session.ray_up() as resources:
+        machines = machines_for(resources, recipe.bundle)
+        contents = _hash(manifest, features, recipe)
+        pieces_folder = features / recipe.features
+        meter = _look(contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0))
+    night = Night(folder / "manifest.parquet", contents, Pieces(pieces_folder), recipe.bundle.id)
+    tally = judge_night(night, recipe.policy, folder)
+    summary = _summary(job, recipe, tally, meter, time.monotonic() - began, memory.peak_bytes)
+    _log(job, summary, recipe, machines)
+    write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
+    return Outcome(folder, tally, summary)
+
+
+def _prepare(folder: Path, manifest: pa.Table) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / "manifest.part"
+        pq.write_table(manifest, part)
+        part.replace(folder / "manifest.parquet")
+    except OSError as error:
+        raise UsageError(f"output {folder} cannot be written: {error.strerror}") from error
+
+
+def _hash(manifest: pa.Table, features: Path, recipe: Recipe) -> pa.Table:
+    with progress.bar("hashing", manifest.num_rows) as bar:
+        known = features / "contents.parquet"
+        return hash_contents(manifest, known, recipe.limits, lambda table: bar.advance(table.num_rows))
+
+
+def _look(contents: pa.Table, folder: Path, recipe: Recipe, machines: Machines, cpus: float) -> Meter:
+    meter = Meter()
+    todo = unsettled(contents, Pieces(folder))
+    stages = nightly_stages(recipe.bundle, recipe.sampling, recipe.limits, machines, str(folder.absolute()))
+    with progress.bar("looking", todo.num_rows) as bar:
+
+        def advance(receipts: pa.Table) -> None:
+            bar.advance(meter.read(receipts), f"{meter.frames} frames, {meter.errors} errors")
+
+        look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
+    return meter
+
+
+def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float, peak_bytes: int) -> dict[str, Any]:
+    hours = meter.video_ms / 3.6e6
+    return {
+        "run": {
+            "job": job,
+            "started_at": datetime.fromtimestamp(time.time() - took_s, UTC).isoformat(timespec="seconds"),
+            "seconds": round(took_s, 3),
+            "command": " ".join(["nightjar", *sys.argv[1:]]),
+        },
+        "counts": counts(tally) | {"contents_looked_at": meter.contents},
+        "throughput": {
+            "videos_per_s": round(meter.contents / took_s, 3),
+            "hours_per_hour": round(hours * 3600 / took_s, 3),
+            "frames": meter.frames,
+            "hours": round(hours, 6),
+        },
+        "busy_s": {stage: round(ms / 1000, 3) for stage, ms in meter.busy_ms.most_common()},
+        "peak_memory_mb": round(peak_bytes / 1e6),
+        "versions": versions(recipe),
+    }
+
+
+def counts(tally: Tally) -> dict[str, Any]:
+    """How many videos ended how."""
+    return {
+        "videos": tally.videos,
+        **{name: tally.suggestions[name] for name in ("pass", "review", "block")},
+        "incomplete": tally.incomplete,
+        "errors": dict(tally.errors.most_common()),
+        "signals": tally.signals,
+        "segments": tally.segments,
+    }
+
+
+def versions(recipe: Recipe) -> dict[str, Any]:
+    """Everything that could change a result."""
+    return {
+        "bundle": recipe.bundle.id,
+        "policy": recipe.policy.id,
+        "taxonomy": taxonomy().version,
+        "sampling": recipe.sampling.id,
+        "models": [ref.source for ref in recipe.bundle.models],
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+def _log(job: str, summary: dict[str, Any], recipe: Recipe, machines: Machines) -> None:
+    """Keep the run in MLflow; a tracking store that is down costs a warning and never the night."""
+    metrics = {f"videos/{name}": n for name, n in summary["counts"].items() if isinstance(n, int)}
+    metrics |= {f"errors/{code}": n for code, n in summary["counts"]["errors"].items()}
+    metrics |= dict(summary["throughput"])
+    metrics |= {f"busy_s/{stage.replace('+', '_')}": s for stage, s in summary["busy_s"].items()}
+    metrics |= {"peak_memory_mb": summary["peak_memory_mb"], "seconds": summary["run"]["seconds"]}
+    params = {
+        **asdict(machines),
+        **asdict(recipe.sampling),
+        **asdict(recipe.limits),
+        "command": summary["run"]["command"],
+    }
+    tags = {name: str(value) for name, value in summary["versions"].items()}
+    try:
+        summary["run"]["mlflow_run"] = session.log_run(job, params, metrics, tags)
+    except NightjarError as error:
+        progress.say(f"warning: {error}")
+
+
+def write_report(
+    folder: Path, heading: str, summary: dict[str, Any], policy: Policy, tally: Tally, pieces: Pieces
+) -> None:
+    """Write `summary.json` and `report.html`."""
+    page = Page(heading, summary, policy, _report_videos(tally.shown, pieces), tally.videos)
+    _write(folder / "report.html", render(page))
+    _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, "utf-8", errors="backslashreplace")
+    part.replace(path)
+
+
+def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
+    contents = {video.verdict["content_sha256"] for video in shown} & pieces.contents.keys()
+    pictures: dict[str, dict[int, bytes]] = {}
+    for row in pieces.rows("thumbnails", contents).to_pylist():
+        pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
+    return [_report_video(video, pictures.get(video.verdict["content_sha256"], {})) for video in shown]
+
+
+def _report_video(video: Judged, kept: dict[int, bytes]) -> ReportVideo:
+    """Segments get their evidence frame; the frame in the middle of what was kept is the poster."""
+    wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
+    times = sorted(kept)
+    poster = kept[times[len(times) // 2]] if times else None
+    pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
+    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster)

@@ -1,0 +1,76 @@
+"""Named configurations: which models, which frames, which limits, and how the work lies on the machines."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model_registry.bundles import BUNDLES, PinnedBundle, bundle_named, pin
+from model_registry.store import ALIASES
+from pipelines.decode.limits import Limits, Sampling
+from pipelines.nightly import Machines
+from pipelines.risk.policy import Policy, load_policy
+
+MOST_ROWS_A_TASK = 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All a run depends on; its ids name what may be kept from an earlier run."""
+
+    bundle: PinnedBundle
+    policy: Policy
+    sampling: Sampling
+    limits: Limits
+
+    @property
+    def features(self) -> str:
+        """Name of the folder of features: another bundle or sampling gets another."""
+        return f"{self.bundle.id}/{self.sampling.id.replace('/', '-')}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that `recall`, `scan` and `demo` share."""
+    group = parser.add_argument_group("what to run")
+    group.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
+    group.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
+    group.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
+    group.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)")
+    group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
+    group.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+
+
+def seconds(text: str) -> float:
+    """Parse a positive number of seconds."""
+    value = float(text)
+    if not 0.01 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.01 and 3600 seconds")
+    return value
+
+
+def from_arguments(args: argparse.Namespace) -> Recipe:
+    """Resolve names to pinned versions, once, on the driver."""
+    policy = load_policy(args.policy)
+    bundle = pin(bundle_named(args.bundle), args.alias, download=not args.offline)
+    sampling = Sampling(
+        interval_ms=round(args.interval * 1000),
+        frame_side=bundle.frame_side,
+        keyframes_only=args.keyframes_only,
+    )
+    return Recipe(bundle, policy, sampling, Limits())
+
+
+def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machines:
+    """Spread the work over what a cluster has: one model actor a GPU share, the CPUs decode."""
+    cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
+    if gpus:
+        share = min(1.0, sum(ref.spec.gpus for ref in bundle.models)) or 1.0
+        return Machines(model_actors=max(1, int(gpus / share)), model_gpus=share, model_cpus=1.0, decode_cpus=1.0)
+    actors = max(1, int(cpus // 4))
+    return Machines(model_actors=actors, decode_cpus=max(0.5, (cpus - 0.5 * actors - 0.1) / cpus))
+
+
+def rows_a_task(contents: int, cpus: float) -> int:
+    """Videos a decode task takes: many for long nights, few when there are few, so that no core waits."""
+    return max(1, min(MOST_ROWS_A_TASK, int(contents / (8 * cpus))))

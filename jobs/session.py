@@ -1,0 +1,123 @@
+"""A session: Ray up, memory watched, the MLflow run written, everything down again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+
+from model_registry import store
+from model_registry.errors import NightjarError
+
+EXPERIMENT = "nightjar"
+LOCAL_STORE_BYTES = 2 << 30
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors trip a warning of Ray's on every start (#53727)
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@contextmanager
+def ray_up(cpus: int | None = None) -> Iterator[Mapping[str, float]]:
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine; yields what it has.
+
+    A local one leaves nothing behind: no dashboard, no usage report, its folder removed.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    folder = None if os.environ.get("RAY_ADDRESS") or ray.is_initialized() else tempfile.mkdtemp(prefix="nightjar-")
+    try:
+        if not ray.is_initialized():
+            ray.init(**({"address": "auto"} if folder is None else _local(folder, cpus)), **_LOGGING)
+        yield ray.cluster_resources()
+    finally:
+        if folder:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_LOGGING: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+
+
+def _local(folder: str, cpus: int | None) -> dict[str, Any]:
+    memory = min(LOCAL_STORE_BYTES, psutil.virtual_memory().total // 4)
+    return {
+        "num_cpus": cpus or os.cpu_count(),
+        "object_store_memory": memory,
+        "include_dashboard": False,
+        "_temp_dir": folder,
+    }
+
+
+class PeakMemory:
+    """The highest memory of this process and all it started, sampled while a block runs.
+
+    Proportional set size, so that pages that processes share count once.
+    """
+
+    def __init__(self, every_s: float = 0.5) -> None:
+        self.every_s = every_s
+        self.peak_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.every_s):
+            self.peak_bytes = max(self.peak_bytes, tree_bytes())
+
+
+def tree_bytes() -> int:
+    """Sum the proportional set size of this process and its descendants."""
+    here = psutil.Process()
+    total = 0
+    for process in [here, *here.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return total
+
+
+def log_run(job: str, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Write one finished run to MLflow and return its id; raises NightjarError where the store cannot be reached."""
+    client = store.connect()
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.time import get_current_time_millis
+
+    now = get_current_time_millis()
+    try:
+        run = client.create_run(store.experiment_id(client, EXPERIMENT), run_name=job)
+        client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+            params=[Param(name, str(value)[:500]) for name, value in params.items()],
+            tags=[RunTag(name, str(value)) for name, value in tags.items()],
+        )
+        client.set_terminated(run.info.run_id)
+    except (MlflowException, OSError) as error:
+        raise NightjarError(f"the run could not be written to {store.tracking_uri()}: {error}") from error
+    return str(run.info.run_id)

@@ -1,0 +1,81 @@
+"""Verdicts on a terminal: a table for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.risk.judge import Judged, Tally
+
+COLOURS = {"block": "bold red", "review": "yellow", "pass": "green"}
+ROWS = 40
+
+
+def print_table(tally: Tally, rows: int = ROWS) -> None:
+    """Show the videos a reviewer would see first."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("suggestion", "priority", "video", "length", "why"):
+        table.add_column(title, overflow="fold" if title in ("video", "why") else "ellipsis")
+    for video in tally.shown[:rows]:
+        table.add_row(*_cells(video))
+    console = Console()
+    console.print(table)
+    if tally.videos > rows:
+        console.print(f"… and {tally.videos - min(rows, len(tally.shown))} more", style="dim")
+
+
+def _cells(video: Judged) -> tuple[Text, ...]:
+    verdict = video.verdict
+    return (
+        Text(verdict["suggestion"], COLOURS[verdict["suggestion"]]),
+        Text(f"{verdict['priority']:.2f}"),
+        Text(printable(verdict["video_id"])),
+        Text(clock(verdict["duration_ms"])),
+        Text(printable(why(verdict))),
+    )
+
+
+def why(verdict: dict[str, Any]) -> str:
+    """The reasons in one line: labels with their first span, then the error."""
+    reasons = []
+    for label in verdict["labels"]:
+        first = next(seg for seg in verdict["segments"] if seg["label"] == label["label"])
+        span = f"{clock(first['start_ms'])}-{clock(first['end_ms'])}"
+        reasons.append(f"{label['label']} {label['score']:.2f} at {span}")
+    if verdict["error_code"]:
+        reasons.append(f"{verdict['error_code']}: {verdict['error_message']}")
+    return "; ".join(reasons)
+
+
+def clock(ms: int | None) -> str:
+    """Format milliseconds as m:ss, or h:mm:ss; nothing where unknown."""
+    if ms is None:
+        return ""
+    minutes, second = divmod(ms // 1000, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def printable(text: str) -> str:
+    """Keep control characters of hostile names off the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def print_json(verdicts: Path) -> None:
+    """Print `verdicts.parquet` as one JSON object a line, with its columns."""
+    for batch in pq.ParquetFile(verdicts).iter_batches():
+        for row in batch.to_pylist():
+            print(json.dumps(row, ensure_ascii=True, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
