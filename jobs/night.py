@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import platform
+import shlex
 import sys
 import time
 from collections import Counter
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import progress, session
+from jobs.outcome import counts, write_report
 from jobs.recipes import Recipe, machines_for, rows_a_task
-from jobs.report.page import Page, ReportVideo, render
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
 from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import Pieces
-from pipelines.risk.judge import Judged, Night, Tally, judge_night
-from pipelines.risk.policy import Policy
+from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.run import hash_contents, look, unsettled
 
 LIBRARIES = ("nightjar", "ray", "torch", "mlflow", "decord", "av", "onnxruntime", "open-clip-torch")
@@ -118,7 +117,8 @@ def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float
             "job": job,
             "started_at": datetime.fromtimestamp(time.time() - took_s, UTC).isoformat(timespec="seconds"),
             "seconds": round(took_s, 3),
-            "command": " ".join(["nightjar", *sys.argv[1:]]),
+            "command": shlex.join(["nightjar", *sys.argv[1:]]),
+            "features": recipe.features,
         },
         "counts": counts(tally) | {"contents_looked_at": meter.contents},
         "throughput": {
@@ -130,18 +130,6 @@ def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float
         "busy_s": {stage: round(ms / 1000, 3) for stage, ms in meter.busy_ms.most_common()},
         "peak_memory_mb": round(peak_bytes / 1e6),
         "versions": versions(recipe),
-    }
-
-
-def counts(tally: Tally) -> dict[str, Any]:
-    """How many videos ended how."""
-    return {
-        "videos": tally.videos,
-        **{name: tally.suggestions[name] for name in ("pass", "review", "block")},
-        "incomplete": tally.incomplete,
-        "errors": dict(tally.errors.most_common()),
-        "signals": tally.signals,
-        "segments": tally.segments,
     }
 
 
@@ -176,35 +164,3 @@ def _log(job: str, summary: dict[str, Any], recipe: Recipe, machines: Machines) 
         summary["run"]["mlflow_run"] = session.log_run(job, params, metrics, tags)
     except NightjarError as error:
         progress.say(f"warning: {error}")
-
-
-def write_report(
-    folder: Path, heading: str, summary: dict[str, Any], policy: Policy, tally: Tally, pieces: Pieces
-) -> None:
-    """Write `summary.json` and `report.html`."""
-    page = Page(heading, summary, policy, _report_videos(tally.shown, pieces), tally.videos)
-    _write(folder / "report.html", render(page))
-    _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, "utf-8", errors="backslashreplace")
-    part.replace(path)
-
-
-def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
-    contents = {video.verdict["content_sha256"] for video in shown} & pieces.contents.keys()
-    pictures: dict[str, dict[int, bytes]] = {}
-    for row in pieces.rows("thumbnails", contents).to_pylist():
-        pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
-    return [_report_video(video, pictures.get(video.verdict["content_sha256"], {})) for video in shown]
-
-
-def _report_video(video: Judged, kept: dict[int, bytes]) -> ReportVideo:
-    """Segments get their evidence frame; the frame in the middle of what was kept is the poster."""
-    wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
-    times = sorted(kept)
-    poster = kept[times[len(times) // 2]] if times else None
-    pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
-    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster)

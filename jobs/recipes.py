@@ -68,7 +68,9 @@ def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machin
         share = min(1.0, sum(ref.spec.gpus for ref in bundle.models)) or 1.0
         return Machines(model_actors=max(1, int(gpus / share)), model_gpus=share, model_cpus=1.0, decode_cpus=1.0)
     actors = max(1, int(cpus // 4))
-    return Machines(model_actors=actors, decode_cpus=max(0.5, (cpus - 0.5 * actors - 0.1) / cpus))
+    threads = max(1, int(cpus // actors))
+    decode_cpus = max(0.5, (cpus - 0.5 * actors - 0.1) / cpus)
+    return Machines(model_actors=actors, model_threads=threads, decode_cpus=decode_cpus)
 
 
 def rows_a_task(contents: int, cpus: float) -> int:

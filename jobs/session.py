@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,7 +23,8 @@ QUIET = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors trip a warning of Ray's on every start (#53727)
+    "RAY_DATA_LOGGING_CONFIG": str(Path(__file__).with_name("ray_data_logging.yaml")),
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors trip an error line of Ray's on every start (#53727)
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -39,11 +40,11 @@ def ray_up(cpus: int | None = None) -> Iterator[Mapping[str, float]]:
         os.environ.setdefault(name, value)
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     folder = None if os.environ.get("RAY_ADDRESS") or ray.is_initialized() else tempfile.mkdtemp(prefix="nightjar-")
     try:
         if not ray.is_initialized():
-            ray.init(**({"address": "auto"} if folder is None else _local(folder, cpus)), **_LOGGING)
+            with _quiet_stderr():
+                ray.init(**({"address": "auto"} if folder is None else _local(folder, cpus)), **_LOGGING)
         yield ray.cluster_resources()
     finally:
         if folder:
@@ -62,6 +63,20 @@ def _local(folder: str, cpus: int | None) -> dict[str, Any]:
         "include_dashboard": False,
         "_temp_dir": folder,
     }
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep the C++ side from announcing its log level; what goes wrong is raised in Python."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class PeakMemory:

@@ -1,0 +1,103 @@
+"""Judge stored signals again under another policy: opens no video, loads no model, starts no cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs import progress
+from jobs.outcome import counts, write_report
+from jobs.table import print_json, print_table
+from model_registry.errors import UsageError
+from model_registry.labels import taxonomy
+from pipelines.pieces import Pieces
+from pipelines.risk.judge import Night, Tally, judge_night
+from pipelines.risk.policy import Policy, load_policy
+
+HELP = "judge a stored night again under another policy"
+EXAMPLES = """examples:
+  nightjar judge recalls/dt=2026-11-21 --policy strict
+  nightjar judge recalls/dt=2026-11-21 --policy ours.toml --output trial
+
+The verdicts of record stay as they are: the new ones go to DIR/policy=ID/, or where --output says, with a
+count of what would change."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a night's folder, such as recalls/dt=2026-11-21")
+    parser.add_argument("--policy", required=True, metavar="P", help="a shipped policy or a TOML file")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where the new verdicts go")
+    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, report, and say what changed."""
+    began = time.monotonic()
+    policy = load_policy(args.policy)
+    earlier = _read_summary(args.folder)
+    night = _stored_night(args.folder, earlier)
+    out = args.output or args.folder / f"policy={policy.id}"
+    tally = judge_night(night, policy, out)
+    summary = _summary(earlier, policy, tally, time.monotonic() - began)
+    write_report(out, f"{args.folder.name} under {policy.id}", summary, policy, tally, night.pieces)
+    if args.json:
+        print_json(out / "verdicts.parquet")
+    else:
+        print_table(tally)
+    for line in changes(args.folder / "verdicts.parquet", out / "verdicts.parquet"):
+        progress.say(line)
+    progress.say(f"report: {(out / 'report.html').absolute()}")
+    return 0
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} is no folder of a finished night: {path.name} cannot be read") from error
+    return found
+
+
+def _stored_night(folder: Path, summary: dict[str, Any]) -> Night:
+    manifest, contents = folder / "manifest.parquet", folder / "features" / "contents.parquet"
+    features = folder / "features" / summary["run"]["features"]
+    if missing := [str(path) for path in (manifest, contents, features) if not path.exists()]:
+        raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
+    return Night(manifest, pq.read_table(contents), Pieces(features), summary["versions"]["bundle"])
+
+
+def _summary(earlier: dict[str, Any], policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
+    run = {"job": "judge", "seconds": round(took_s, 3), "features": earlier["run"]["features"]}
+    versions = earlier["versions"] | {"policy": policy.id, "taxonomy": taxonomy().version}
+    return {"run": run, "counts": counts(tally), "versions": versions}
+
+
+def changes(before: Path, after: Path) -> list[str]:
+    """Count the videos whose suggestion moved: one sentence a kind of move."""
+    if not before.exists():
+        return []
+    then, now = (_suggestions(path) for path in (before, after))
+    moves = Counter((then[video], new) for video, new in now.items() if video in then and then[video] != new)
+    same = sum(then.get(video) == new for video, new in now.items())
+    moved = [f"{n} from {old} to {new}" for (old, new), n in moves.most_common()]
+    return [f"against the verdicts of record: {same} the same" + "".join(f", {move}" for move in moved)]
+
+
+def _suggestions(verdicts: Path) -> dict[str, str]:
+    table = pq.read_table(verdicts, columns=["video_id", "suggestion"])
+    return dict(zip(table["video_id"].to_pylist(), table["suggestion"].to_pylist(), strict=True))
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["judge", *sys.argv[1:]])

@@ -1,0 +1,56 @@
+"""What a night or a judging leaves for people: `summary.json` and `report.html`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.report.page import Page, ReportVideo, render
+from pipelines.pieces import Pieces
+from pipelines.risk.judge import Judged, Tally
+from pipelines.risk.policy import Policy
+
+
+def counts(tally: Tally) -> dict[str, Any]:
+    """How many videos ended how."""
+    return {
+        "videos": tally.videos,
+        **{name: tally.suggestions[name] for name in ("pass", "review", "block")},
+        "incomplete": tally.incomplete,
+        "errors": dict(tally.errors.most_common()),
+        "signals": tally.signals,
+        "segments": tally.segments,
+    }
+
+
+def write_report(
+    folder: Path, heading: str, summary: dict[str, Any], policy: Policy, tally: Tally, pieces: Pieces
+) -> None:
+    """Write `summary.json` and `report.html`."""
+    page = Page(heading, summary, policy, _report_videos(tally.shown, pieces), tally.videos)
+    _write(folder / "report.html", render(page))
+    _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, "utf-8", errors="backslashreplace")
+    part.replace(path)
+
+
+def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
+    contents = {video.verdict["content_sha256"] for video in shown} & pieces.contents.keys()
+    pictures: dict[str, dict[int, bytes]] = {}
+    for row in pieces.rows("thumbnails", contents).to_pylist():
+        pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
+    return [_report_video(video, pictures.get(video.verdict["content_sha256"], {})) for video in shown]
+
+
+def _report_video(video: Judged, kept: dict[int, bytes]) -> ReportVideo:
+    """Segments get their evidence frame; the frame in the middle of what was kept is the poster."""
+    wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
+    times = sorted(kept)
+    poster = kept[times[len(times) // 2]] if times else None
+    pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
+    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster)
