@@ -1,0 +1,38 @@
+"""The machine and the versions a measurement depends on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+LIBRARIES = ("nightjar", "ray", "torch", "onnxruntime", "decord", "av", "numpy", "pyarrow")
+
+
+def environment() -> dict[str, str]:
+    """Processor, cores, memory, system, accelerator and library versions."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory_gib": f"{psutil.virtual_memory().total / 2**30:.0f}",
+        "system": f"{platform.system()} {platform.release()}",
+        "accelerator": _accelerator(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _accelerator() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
