@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchmarks import registry
 
-HELP = "run the benchmarks"
 EXAMPLES = """examples:
   nightjar bench                      # lists them
   nightjar bench decode --videos ~/videos

@@ -11,7 +11,14 @@ from typing import NoReturn
 
 from model_registry.errors import NightjarError, UsageError
 
-COMMANDS = ("demo", "recall", "scan", "judge", "models", "bench")
+COMMANDS = {
+    "demo": "fetch samples and run tonight's recall over them",
+    "recall": "the nightly recall over a manifest; resumable",
+    "scan": "judge files, folders, globs or URIs now",
+    "judge": "judge a stored night again under another policy",
+    "models": "list, pull, register and promote models",
+    "bench": "run the benchmarks",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,23 +33,25 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Ask every subcommand's module for its options."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a call. Only the module of its subcommand is imported: help and `judge` need no model library."""
     about = "Recall risky and copyright-infringing videos, in bulk by night and on demand."
     parser = Parser(prog="nightjar", description=about)
     parser.add_argument("--version", action="version", version=f"nightjar {version('nightjar')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        job = importlib.import_module(f"jobs.{name}")
-        sub = commands.add_parser(name, help=job.HELP, description=job.__doc__, epilog=job.EXAMPLES)
-        job.add_arguments(sub)
-        sub.set_defaults(run=job.run)
-    return parser
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary)
+        if name in argv[:1]:
+            job = importlib.import_module(f"jobs.{name}")
+            sub.description, sub.epilog = job.__doc__, job.EXAMPLES
+            job.add_arguments(sub)
+            sub.set_defaults(run=job.run)
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one subcommand. Status 0: done; 1: the job failed; 2: the call was wrong."""
-    args = build_parser().parse_args(argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     try:
         status = args.run(args)
     except UsageError as error:

@@ -15,7 +15,6 @@ from jobs.recall import show
 from model_registry.artifacts import artifact, fetch
 from pipelines.manifest import manifest_of_paths
 
-HELP = "fetch samples and run tonight's recall over them"
 EXAMPLES = """examples:
   nightjar demo
   nightjar demo --output /tmp/tonight
@@ -30,7 +29,7 @@ TITLES = {
     "carphone_pristine.mp4": "A man in a car",
     "carphone_distorted.mp4": "The same man, badly compressed",
     "cityCC0.mpg": "A city in the evening",
-    "cut_short.mp4": "Its last third is missing",
+    "cut_short.mp4": "Its last third is missing, and with it its index",
     "playlist.mp4": "Not a video: it names other files",
 }
 

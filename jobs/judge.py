@@ -21,7 +21,6 @@ from pipelines.pieces import Pieces
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
 
-HELP = "judge a stored night again under another policy"
 EXAMPLES = """examples:
   nightjar judge recalls/dt=2026-11-21 --policy strict
   nightjar judge recalls/dt=2026-11-21 --policy ours.toml --output trial

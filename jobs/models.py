@@ -21,7 +21,6 @@ from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
 
 IN_JSON_ONLY = ("reads", "tower", "licence")
-HELP = "list, pull, register and promote models"
 EXAMPLES = """examples:
   nightjar models list
   nightjar models list --labels

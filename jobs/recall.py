@@ -14,7 +14,6 @@ from jobs.night import Outcome, run_night
 from jobs.table import print_json, print_table
 from pipelines.manifest import read_manifest
 
-HELP = "the nightly recall over a manifest; resumable"
 EXAMPLES = """examples:
   nightjar recall --date 2026-11-21 --input uploads.parquet --output recalls
   nightjar recall --date 2026-11-21 --input uploads.csv --output recalls --policy strict.toml --bundle clip-l14

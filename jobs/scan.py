@@ -13,7 +13,6 @@ from jobs.night import run_night
 from jobs.recall import count, show
 from pipelines.manifest import manifest_of_paths
 
-HELP = "judge files, folders, globs or URIs now"
 EXAMPLES = """examples:
   nightjar scan clip.mp4
   nightjar scan uploads/ more/*.webm --json

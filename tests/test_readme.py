@@ -1,0 +1,70 @@
+"""What the README shows is run: its commands exist, its policy parses, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from jobs import cli
+from model_registry.bundles import BUNDLES
+from pipelines.risk.policy import parse_policy
+
+ROOT = Path(__file__).parents[1]
+VALUES = {
+    "D": "2026-11-21",
+    "M": "m.csv",
+    "DIR": "out",
+    "P": "strict",
+    "PATH...": "a.mp4",
+    "[NAME]": "decode",
+    "list/pull/register/promote": "list",
+}
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_two_commands_are_targets_of_the_makefile():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    commands = [line.partition("#")[0].split() for line in blocks("bash")[0].strip().splitlines()]
+
+    assert [command[0] for command in commands] == ["make", "make"]
+    assert {command[1] for command in commands} <= set(targets)
+
+
+@pytest.mark.parametrize("shown", re.findall(r"`(nightjar [^`]+)`", README))
+def test_every_command_shown_is_one_that_parses(shown):
+    """Names in capitals stand for values; alternatives and options in brackets are taken one by one."""
+    words = shlex.split(
+        shown.replace("[NAME]", "decode").replace("PATH...", "a.mp4").replace("list/pull/register/promote", "list")
+    )
+    values = {"D": "2026-11-21", "M": "m.csv", "DIR": "out", "P": "strict"}
+    args = cli.build_parser().parse_args([values.get(word, word) for word in words[1:]])
+
+    assert args.command == words[1]
+
+
+def test_every_command_there_is_is_shown():
+    assert all(f"`nightjar {command}" in README for command in cli.COMMANDS)
+
+
+def test_the_policy_shown_is_a_policy():
+    rules = tomllib.loads(blocks("toml")[0])
+    policy = parse_policy({"name": "shown", "version": "1", **rules}, "0" * 64)
+
+    assert policy.rules[0].abstain == (0.5, 0.8)
+
+
+def test_every_bundle_is_listed():
+    assert all(f"| `{name}` |" in README for name in BUNDLES)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
+def test_every_link_leads_to_a_file(target):
+    assert (ROOT / target).exists()
