@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from model_registry.errors import NightjarError, UsageError
 from model_registry.home import home
 from model_registry.sources import FETCHERS, SourceError
 
+log = logging.getLogger(__name__)
 TABLE_FILE = Path(__file__).with_name("artifacts.toml")
 
 
@@ -63,48 +66,74 @@ def sha256_of(path: Path) -> str:
 
 
 def present(wanted: Artifact) -> Path | None:
-    """Return the verified local copy without touching the network, or None."""
-    if wanted.cached.is_file():
-        return _verified(wanted.cached, wanted)
-    for source in wanted.sources:
-        if source["kind"] == "shipped":
-            return _verified(FETCHERS["shipped"](source, Path()), wanted)
-    folder = os.environ.get("NIGHTJAR_MODELS")
-    if folder and (Path(folder) / wanted.file).is_file():
-        return _verified(Path(folder) / wanted.file, wanted)
-    return None
+    """Return the verified local copy without touching the network, or None.
+
+    A file of that name with another content is passed over with a warning.
+    """
+    return _here(wanted)[0]
 
 
 def fetch(wanted: Artifact) -> Path:
-    """Return a verified local copy, from the first source that has it.
+    """Return a verified local copy, from the first source that has it; a damaged copy in the cache is replaced.
 
     Raises NightjarError in one sentence with what every source said.
     """
-    if path := present(wanted):
+    path, reasons = _here(wanted)
+    if path:
         return path
-    reasons = []
-    wanted.cached.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wanted.cached.parent) as scratch:
+    try:
+        wanted.cached.parent.mkdir(parents=True, exist_ok=True)
         for source in wanted.sources:
-            try:
-                found = FETCHERS[source["kind"]](source, Path(scratch))
-                _move_into_place(_verified(found, wanted), wanted.cached)
-            except SourceError as error:
-                reasons.append(f"{source['kind']}: {error}")
-            else:
-                return wanted.cached
+            with tempfile.TemporaryDirectory(dir=wanted.cached.parent) as scratch:
+                try:
+                    return _bring(source, wanted, Path(scratch))
+                except SourceError as error:
+                    reasons.append(f"{source['kind']}: {error}")
+    except OSError as error:
+        folder, reason = wanted.cached.parent, error.strerror or error
+        raise NightjarError(f"artifact {wanted.name} cannot be written to {folder}: {reason}") from error
     hint = f"put {wanted.file} into a folder and name it in NIGHTJAR_MODELS"
     raise NightjarError(f"artifact {wanted.name} is not here and could not be fetched ({'; '.join(reasons)}); {hint}")
 
 
+def _here(wanted: Artifact) -> tuple[Path | None, list[str]]:
+    """The verified local copy if there is one, and what is wrong with the files passed over."""
+    reasons: list[str] = []
+    for path in filter(Path.is_file, _places(wanted)):
+        try:
+            return _verified(path, wanted), reasons
+        except SourceError as error:
+            log.warning("%s; it is passed over", error)
+            reasons.append(str(error))
+    return None, reasons
+
+
+def _places(wanted: Artifact) -> Iterator[Path]:
+    """Where a local copy may lie: the cache, this program's own files, the user's folder of models."""
+    yield wanted.cached
+    for source in wanted.sources:
+        if source["kind"] == "shipped":
+            yield FETCHERS["shipped"](source, Path())
+    if folder := os.environ.get("NIGHTJAR_MODELS"):
+        yield Path(folder).expanduser().absolute() / wanted.file
+
+
+def _bring(source: dict[str, Any], wanted: Artifact, scratch: Path) -> Path:
+    """Fetch, verify, and make the file appear under its name only when whole, also when two processes fetch at once.
+
+    It is copied: what uv or a hub brought may be a link into a cache of theirs.
+    """
+    found = _verified(FETCHERS[source["kind"]](source, scratch), wanted)
+    whole = scratch / "whole"
+    shutil.copyfile(found, whole)
+    return whole.replace(wanted.cached)
+
+
 def _verified(path: Path, wanted: Artifact) -> Path:
-    if (found := sha256_of(path)) != wanted.sha256:
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    if found != wanted.sha256:
         raise SourceError(f"{path} has sha256 {found}, artifact {wanted.name} wants {wanted.sha256}")
     return path
-
-
-def _move_into_place(path: Path, target: Path) -> None:
-    """Make the file appear under its name only when whole, also when two processes fetch at once."""
-    whole = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(path, whole)
-    whole.replace(target)

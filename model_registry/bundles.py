@@ -104,8 +104,9 @@ class PinnedBundle:
 def pin(bundle: Bundle, alias: str = "champion", *, download: bool = True) -> PinnedBundle:
     """Resolve every model of a bundle to one version and local files.
 
-    A version that the MLflow registry holds under `alias` wins over the one built in. With `download=False`
-    nothing is fetched and an absent file is an error that says how to get it.
+    A version that the MLflow registry holds under `alias` wins, then its champion, then the one built in: a
+    challenger is tried beside the champions of the others. With `download=False` nothing is fetched and an absent
+    file is an error that says how to get it.
     """
     refs = [pin_model(name, alias, download=download) for name in bundle.models]
     return PinnedBundle(bundle.name, bundle.version, bundle.frame_side, refs[0], tuple(refs[1:]))
@@ -115,10 +116,22 @@ def pin_model(name: str, alias: str = "champion", *, download: bool = True) -> M
     """Resolve one model to a version and local files."""
     model = model_class(name)
     implementation = f"{model.__module__}:{model.__qualname__}"
-    if registered := store.resolve(name, alias):
-        return ModelRef(name, registered.version, implementation, registered.weights)
+    for tried in dict.fromkeys((alias, "champion")):
+        if registered := store.resolve(name, tried):
+            _check_rows(model.spec, registered)
+            return ModelRef(name, registered.version, implementation, registered.weights)
     weights = tuple((row, str(_local(row, download=download))) for row in model.spec.artifacts)
     return ModelRef(name, model.spec.version, implementation, weights)
+
+
+def _check_rows(spec: ModelSpec, registered: store.RegisteredVersion) -> None:
+    """A version may be older than the model's code, or made by other hands."""
+    if (found := {row for row, _ in registered.weights}) != set(spec.artifacts):
+        held = ", ".join(sorted(found)) or "none"
+        raise NightjarError(
+            f"version {registered.version} of model {spec.name} holds the artifacts {held}; "
+            f"the model loads {', '.join(spec.artifacts)}"
+        )
 
 
 def _local(name: str, *, download: bool) -> Path:

@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """`$NIGHTJAR_HOME`, else `~/.nightjar`."""
-    return Path(os.environ.get("NIGHTJAR_HOME") or Path.home() / ".nightjar")
+    """`$NIGHTJAR_HOME`, else `~/.nightjar`; absolute, because workers start in other folders."""
+    return Path(os.environ.get("NIGHTJAR_HOME") or "~/.nightjar").expanduser().absolute()

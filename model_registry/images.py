@@ -15,8 +15,11 @@ from model_registry.model import Item
 def to_NCHW(frames: Sequence[Item], device: str) -> list[torch.Tensor]:
     """Stack neighbours of one size: uint8 [n, 3, H, W] tensors on `device`, in order.
 
-    Frames of one video share a size, so a batch makes few stacks.
+    Frames of one video share a size, so a batch makes few stacks. Raises ValueError for what is no frame.
     """
+    for frame in frames:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or min(frame.shape) < 2:
+            raise ValueError(f"a frame is {frame.dtype} {frame.shape}, wanted uint8 (height, width, 3) from 2 x 2 on")
     stacks: list[torch.Tensor] = []
     start = 0
     for end in range(1, len(frames) + 1):

@@ -115,16 +115,29 @@ class ModelRef:
 def predict_all(model: Model, items: Sequence[Item]) -> NDArray[np.float32]:
     """Run `items` through in batches of at most `max_batch`; float32 [len(items), width].
 
-    Raises NightjarError where a model breaks its promise of one finite vector an item.
+    Raises NightjarError where a model breaks its promise: one finite vector an item, a head's scores in [0, 1].
     """
     spec = model.spec
     out = np.empty((len(items), spec.width), np.float32)
     for start in range(0, len(items), spec.max_batch):
         batch = items[start : start + spec.max_batch]
         vectors = model.predict(batch)
-        if len(vectors) != len(batch):
-            raise NightjarError(f"model {spec.name} returned {len(vectors)} results for {len(batch)} items")
+        _check_shapes(spec, vectors, len(batch))
         out[start : start + len(batch)] = vectors
-    if not np.isfinite(out).all():
-        raise NightjarError(f"model {spec.name} returned a score that is not a number")
+    _check_values(spec, out)
     return out
+
+
+def _check_shapes(spec: ModelSpec, vectors: Sequence[Vector], wanted: int) -> None:
+    if len(vectors) != wanted:
+        raise NightjarError(f"model {spec.name} returned {len(vectors)} results for {wanted} items")
+    if wrong := {vector.shape for vector in vectors} - {(spec.width,)}:
+        raise NightjarError(f"model {spec.name} returned a vector of shape {min(wrong)}, wanted ({spec.width},)")
+
+
+def _check_values(spec: ModelSpec, vectors_ND: NDArray[np.float32]) -> None:
+    if not np.isfinite(vectors_ND).all():
+        raise NightjarError(f"model {spec.name} returned a value that is not a finite number")
+    if spec.labels and ((vectors_ND < 0.0) | (vectors_ND > 1.0)).any():
+        worst = vectors_ND.flat[np.abs(vectors_ND - 0.5).argmax()]
+        raise NightjarError(f"model {spec.name} returned the score {worst:g}, allowed are 0 to 1")

@@ -9,19 +9,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model_registry.artifacts import sha256_of
+from model_registry.catalog import model_class
 from model_registry.errors import NightjarError, UsageError
 from model_registry.home import home
+from model_registry.reading import one_line
 
 ALIASES = ("champion", "challenger")
 EXPERIMENT = "nightjar-models"
+SHA256_TAG = "sha256/"  # and the artifact's name
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,8 @@ def tracking_uri() -> str:
 
 
 def artifact_root() -> str | None:
-    """Where the default store puts its files; a server decides for itself."""
-    return (home() / "mlartifacts").as_uri() if tracking_uri() == default_uri() else None
+    """Where a store without a server puts its files (mlflow would take the working folder); a server decides itself."""
+    return None if tracking_uri().startswith(("http://", "https://")) else (home() / "mlartifacts").as_uri()
 
 
 def experiment_id(client: Any, name: str) -> str:
@@ -55,16 +67,35 @@ def experiment_id(client: Any, name: str) -> str:
 
 def connect() -> Any:
     """Return an MLflow client of the configured store; the SQLite file is made on first use."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    mlflow = _mlflow()
+    with _using_store():
+        home().mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(tracking_uri())
+        return mlflow.MlflowClient(tracking_uri())
+
+
+def _mlflow() -> Any:
+    """Import mlflow; it reads these variables while it is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    home().mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(tracking_uri())
-    return mlflow.MlflowClient(tracking_uri())
+    return mlflow
+
+
+@contextmanager
+def _using_store() -> Iterator[None]:
+    """Raise NightjarError in one sentence where the store cannot be reached, or refuses."""
+    _mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        sentence = f"the model registry {tracking_uri()} cannot be used: {one_line(error)}"
+        raise NightjarError(re.sub(r"//[^/@\s]*@", "//***@", sentence)) from error  # passwords are not for a terminal
 
 
 def is_empty() -> bool:
@@ -74,57 +105,67 @@ def is_empty() -> bool:
 
 def register(name: str, files: Mapping[str, Path], alias: str | None = None) -> str:
     """Upload the files (artifact name -> file or folder) as a new version of model `name`; return its number."""
-    from mlflow.exceptions import MlflowException
-
-    client = connect()
-    run = client.create_run(experiment_id(client, EXPERIMENT), run_name=f"register {name}")
-    try:
+    _check_files(name, files)
+    if alias:
+        _check_alias(alias)
+    with _using_store():
+        client = connect()
+        run = client.create_run(experiment_id(client, EXPERIMENT), run_name=f"register {name}")
         for row, path in files.items():
-            log = client.log_artifacts if path.is_dir() else client.log_artifact
-            log(run.info.run_id, str(path), f"weights/{row}")
-        _ensure_model(client, name)
+            upload = client.log_artifacts if path.is_dir() else client.log_artifact
+            upload(run.info.run_id, str(path), f"weights/{row}")
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
         source = f"{run.info.artifact_uri}/weights"
-        tags = {f"sha256/{row}": digest(only_file(path)) for row, path in files.items()}
+        tags = {SHA256_TAG + row: digest(only_file(path)) for row, path in files.items()}
         version = str(client.create_model_version(name, source, run.info.run_id, tags=tags).version)
         client.set_terminated(run.info.run_id)
-    except (MlflowException, OSError) as error:
-        raise NightjarError(f"model {name} could not be registered in {tracking_uri()}: {error}") from error
     if alias:
         promote(name, version, alias)
     return version
 
 
-def _ensure_model(client: Any, name: str) -> None:
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+def _check_files(name: str, files: Mapping[str, Path]) -> None:
+    wanted = model_class(name).spec.artifacts
+    if set(files) != set(wanted):
+        found = ", ".join(sorted(files)) or "none"
+        raise UsageError(f"model {name} loads the artifacts {', '.join(wanted)}; given: {found}")
+    if absent := [str(path) for path in files.values() if not path.is_file() and not any(path.glob("*"))]:
+        raise UsageError(f"there is no file and no folder of files at {', '.join(absent)}")
+
+
+def _check_alias(alias: str) -> None:
+    if alias not in ALIASES:
+        raise UsageError(f"alias {alias!r} is not known; allowed: {', '.join(ALIASES)}")
 
 
 def promote(name: str, version: str, alias: str = "champion") -> None:
     """Point `alias` at a version."""
-    from mlflow.exceptions import MlflowException
-
-    if alias not in ALIASES:
-        raise UsageError(f"alias {alias!r} is not known; allowed: {', '.join(ALIASES)}")
-    try:
+    _check_alias(alias)
+    if version not in (found := registered_versions(name)):
+        raise UsageError(f"model {name} has no registered version {version}; found: {', '.join(found) or 'none'}")
+    with _using_store():
         connect().set_registered_model_alias(name, alias, version)
-    except MlflowException as error:
-        found = ", ".join(registered_versions(name)) or "none"
-        raise UsageError(f"model {name} has no registered version {version}; found: {found}") from error
 
 
 def demote(name: str, alias: str) -> None:
-    """Take an alias away, so that jobs run the version built in."""
-    connect().delete_registered_model_alias(name, alias)
+    """Take an alias away, so that jobs run the version built in; without the alias nothing happens."""
+    _check_alias(alias)
+    if any(alias in aliases for aliases in registered_versions(name).values()):
+        with _using_store():
+            connect().delete_registered_model_alias(name, alias)
 
 
 def registered_versions(name: str) -> dict[str, tuple[str, ...]]:
     """Return every version's number with the aliases that name it, newest first."""
+    model_class(name)
     if is_empty():
         return {}
-    client = connect()
-    models = client.search_registered_models(f"name = '{name}'")
-    aliases = dict(models[0].aliases) if models else {}
-    versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda v: -int(v.version))
+    with _using_store():
+        client = connect()
+        models = client.search_registered_models(f"name = '{name}'")
+        aliases = dict(models[0].aliases) if models else {}
+        versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda v: -int(v.version))
     return {
         str(v.version): tuple(alias for alias, number in aliases.items() if str(number) == str(v.version))
         for v in versions
@@ -133,30 +174,50 @@ def registered_versions(name: str) -> dict[str, tuple[str, ...]]:
 
 def resolve(name: str, alias: str) -> RegisteredVersion | None:
     """Return the version that `alias` names with its files on this machine, or None if it names none."""
+    _check_alias(alias)
     for version, aliases in registered_versions(name).items():
         if alias in aliases:
-            return RegisteredVersion(f"mlflow-{version}", _download(connect(), name, version))
+            with _using_store():
+                return RegisteredVersion(f"mlflow-{version}", _local(connect(), name, version))
     return None
 
 
-def _download(client: Any, name: str, version: str) -> tuple[tuple[str, str], ...]:
-    """Fetch a version's folder once a machine; it appears under its name only when whole."""
-    import mlflow
-
+def _local(client: Any, name: str, version: str) -> tuple[tuple[str, str], ...]:
+    """Fetch a version's folder once a machine; a copy damaged since then is fetched again."""
     found = client.get_model_version(name, version)
+    wanted = {tag.removeprefix(SHA256_TAG): value for tag, value in found.tags.items() if tag.startswith(SHA256_TAG)}
     folder = home() / "registered" / name / f"{version}-{found.run_id}"
+    if folder.exists() and (damage := _damage(folder, wanted)):
+        log.warning("%s; it is fetched again", damage)
+        shutil.rmtree(folder)
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            source = client.get_model_version_download_uri(name, version)
-            local = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=scratch)
-            with suppress(OSError):  # another process was faster
-                Path(local).rename(folder)
-    rows = {row.name: only_file(row) for row in sorted(folder.iterdir())}
-    for row, path in rows.items():
-        if (wanted := found.tags.get(f"sha256/{row}")) != digest(path):
-            raise NightjarError(f"{path} is not what version {version} of model {name} was registered with: {wanted}")
-    return tuple((row, str(path)) for row, path in rows.items())
+        _download(client.get_model_version_download_uri(name, version), folder, wanted)
+    return tuple((row, str(only_file(folder / row))) for row in sorted(wanted))
+
+
+def _download(source: str, folder: Path, wanted: Mapping[str, str]) -> None:
+    """Bring a folder; it appears under its name only when whole and verified."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        local = Path(_mlflow().artifacts.download_artifacts(artifact_uri=source, dst_path=scratch))
+        if damage := _damage(local, wanted):
+            raise NightjarError(f"{source} is not what was registered: {damage}")
+        try:
+            local.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was faster
+                raise
+
+
+def _damage(folder: Path, wanted: Mapping[str, str]) -> str | None:
+    """Say what is wrong with the first row whose content is not what was registered, or None."""
+    for row, sha256 in wanted.items():
+        path = folder / row
+        if not path.exists():
+            return f"{path} is missing"
+        if (found := digest(only_file(path))) != sha256:
+            return f"{path} has sha256 {found}, it was registered with {sha256}"
+    return None
 
 
 def only_file(path: Path) -> Path:

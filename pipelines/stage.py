@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 Work = Callable[[pa.Table], Iterable[pa.Table]]
+GPU_ROWS = 8  # windows that go to a GPU together: Ray asks for a number, blocks are joined until they have as many
 BUSY = pa.list_(pa.struct([("stage", pa.string()), ("ms", pa.float64())]))
 
 
@@ -87,15 +88,17 @@ def stage_task(table: pa.Table, stage: Stage) -> Iterator[pa.Table]:
 
 
 def run(stages: Sequence[Stage], rows: Dataset) -> Dataset:
-    """Lay the stages on Ray Data, lazily. A batch is a block, so fan-out stays together."""
+    """Lay the stages on Ray Data, lazily. Without a GPU a batch is a block, so fan-out stays together."""
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     for stage in stages:
-        common: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
+        common: dict[str, Any] = {"batch_format": "pyarrow", "zero_copy_batch": True}
+        common |= {"batch_size": GPU_ROWS if stage.gpus else None}
         common |= {"num_cpus": stage.cpus, "num_gpus": stage.gpus or None}
         if stage.actors:
-            pool = ActorPoolStrategy(size=stage.actors)
-            rows = rows.map_batches(StageActor, fn_constructor_args=(stage,), compute=pool, **common)
+            # Ray's own default, said aloud: with equal options it would fuse the tasks before into the actor.
+            options = {**common, "label_selector": {}, "compute": ActorPoolStrategy(size=stage.actors)}
+            rows = rows.map_batches(StageActor, fn_constructor_args=(stage,), **options)
         else:
             rows = rows.map_batches(stage_task, fn_kwargs={"stage": stage}, compute=TaskPoolStrategy(), **common)
     return rows
@@ -157,7 +160,10 @@ class Together(Stage):
             busy = []
             for name, step in works:
                 began = time.perf_counter()
-                table = pa.concat_tables(list(step(table)))
+                tables = [out for out in step(table) if out.num_rows]
+                if not tables:
+                    return
+                table = pa.concat_tables(tables)
                 busy.append({"stage": name, "ms": (time.perf_counter() - began) * 1000})
             column = [busy, *[[]] * (table.num_rows - 1)]
             yield table.append_column("busy", pa.array(column, BUSY))

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from model_registry.errors import NightjarError
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
+from model_registry.reading import reading
 
 if TYPE_CHECKING:
     import torch
-
-MEAN = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
-STD = (0.26862954 * 255, 0.26130258 * 255, 0.27577711 * 255)
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,9 @@ def load_clip(architecture: str, weights: Path, device: str) -> LoadedClip:
     OpenAI's own files are TorchScript archives and go through open_clip's loader for them.
     """
     import open_clip
+    from safetensors import SafetensorError
 
-    try:
+    with reading(weights, f"a CLIP checkpoint of {architecture}", also=(SafetensorError,)):
         if weights.is_dir():
             architecture = f"local-dir:{weights}"
             net = open_clip.create_model(architecture, device=device, require_pretrained=True)
@@ -45,11 +44,8 @@ def load_clip(architecture: str, weights: Path, device: str) -> LoadedClip:
             net = open_clip.load_openai_model(str(weights), precision="fp32", device=device)
         else:
             net = open_clip.create_model(architecture, pretrained=str(weights), device=device)
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise NightjarError(f"{weights} is not a CLIP checkpoint for {architecture}: {reason}") from error
-    tokenizer = open_clip.get_tokenizer(architecture)
-    return LoadedClip(net.eval(), tokenizer, float(net.logit_scale.exp()))
+        tokenizer = open_clip.get_tokenizer(architecture)
+    return LoadedClip(net.eval(), tokenizer, float(net.logit_scale.detach().exp()))
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -65,32 +61,33 @@ class ClipTower(Model):
 
     architecture: ClassVar[str]
 
-    def __init__(self, net: Any, device: str) -> None:
-        self.net = net
+    def __init__(self, visual: Any, device: str) -> None:
+        self.visual = visual
         self.device = device
-        self.side: int = _square_side(net.visual.image_size)
+        self.side = _square_side(visual.image_size)
+        self.mean = [255.0 * share for share in visual.image_mean]  # open_clip keeps them with the checkpoint
+        self.std = [255.0 * share for share in visual.image_std]
 
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:
         """Keep the image tower of the checkpoint and let the text tower go."""
-        clip = load_clip(cls.architecture, weights[cls.spec.artifacts[0]], device)
-        found = clip.net.visual.output_dim
-        if found != cls.spec.embedding_dim:
-            wanted = cls.spec.embedding_dim
-            raise NightjarError(f"{cls.spec.name}: the checkpoint embeds in {found} dimensions, wanted {wanted}")
-        clip.net.transformer = None
-        return cls(clip.net, device)
+        path, wanted = weights[cls.spec.artifacts[0]], cls.spec.embedding_dim
+        visual = load_clip(cls.architecture, path, device).net.visual
+        if (found := visual.output_dim) != wanted:
+            raise NightjarError(f"{path} embeds in {found} dimensions, {cls.spec.name} wants {wanted}")
+        _refuse_other_preprocessing(path, getattr(visual, "preprocess_cfg", {}))
+        return cls(visual, device)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return float32 [D] of length 1 a frame."""
         import torch
 
         with torch.inference_mode():
-            embeddings_ND = self.net.encode_image(self.preprocess(batch), normalize=True)
-            return list(embeddings_ND.float().cpu().numpy())
+            embeddings_ND = self.visual(self.preprocess(batch)).float()
+            return list(torch.nn.functional.normalize(embeddings_ND, dim=-1).cpu().numpy())
 
     def preprocess(self, batch: Sequence[Item]) -> torch.Tensor:
-        """Short side to the model's size (bicubic), centre crop, CLIP's mean and deviation."""
+        """Short side to the model's size (bicubic), centre crop, the checkpoint's mean and deviation."""
         import torch
         from torchvision.transforms.v2 import InterpolationMode
 
@@ -100,7 +97,7 @@ class ClipTower(Model):
             images.center_crop(images.resize_short_side(stack, self.side, InterpolationMode.BICUBIC), self.side)
             for stack in images.to_NCHW(batch, self.device)
         ]
-        return images.normalise(torch.cat(crops), MEAN, STD)
+        return images.normalise(torch.cat(crops), self.mean, self.std)
 
     @classmethod
     def examples(cls) -> list[Item]:
@@ -110,8 +107,18 @@ class ClipTower(Model):
         return images.example_frames()
 
 
+def _refuse_other_preprocessing(path: Path, config: Mapping[str, Any]) -> None:
+    """A checkpoint says how its images were scaled; only OpenAI's way is built in."""
+    for name, wanted in (("resize_mode", "shortest"), ("interpolation", "bicubic")):
+        if (found := config.get(name, wanted)) != wanted:
+            raise NightjarError(f"{path} was trained with {name} {found!r}, allowed is {wanted!r}")
+
+
 def _square_side(image_size: int | tuple[int, int]) -> int:
-    return image_size if isinstance(image_size, int) else image_size[0]
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if height != width:
+        raise NightjarError(f"the CLIP checkpoint wants images of {height} x {width} pixels, allowed are squares")
+    return height
 
 
 class ClipViTB32(ClipTower):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model_registry.errors import NightjarError
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
+from model_registry.reading import reading
 
 Matrix = NDArray[np.float32]
 LOGIT_SCALE = 100.0  # CLIP's own temperature: plain cosines differ by a few hundredths
@@ -84,7 +85,12 @@ class NudityHead(Model):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:  # noqa: ARG003  too small for a device
         """Read the dense layers."""
-        return cls(Mlp.read(weights[cls.spec.artifacts[0]]))
+        path = weights[cls.spec.artifacts[0]]
+        with reading(path, f"the dense layers of {cls.spec.name}"):
+            mlp = Mlp.read(path)
+            if mlp.mean_D.shape != (cls.dimensions,):
+                raise ValueError(f"it reads vectors of shape {mlp.mean_D.shape}, wanted ({cls.dimensions},)")
+        return cls(mlp)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score an embedding."""
@@ -107,7 +113,12 @@ class ViolenceHead(Model):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:  # noqa: ARG003  too small for a device
         """Read the two class vectors."""
-        return cls(np.load(weights[cls.spec.artifacts[0]], allow_pickle=False).astype(np.float32))
+        path = weights[cls.spec.artifacts[0]]
+        with reading(path, f"the two class vectors of {cls.spec.name}"):
+            safe_violent_2D = np.load(path, allow_pickle=False).astype(np.float32)
+            if safe_violent_2D.shape != (2, cls.dimensions):
+                raise ValueError(f"it holds shape {safe_violent_2D.shape}, wanted (2, {cls.dimensions})")
+        return cls(safe_violent_2D)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score an embedding."""

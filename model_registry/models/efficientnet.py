@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from model_registry.errors import NightjarError
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
+from model_registry.reading import reading
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class EfficientNetLite0(Model):
         reads=InputKind.FRAME,
         artifacts=(ARTIFACT,),
         embedding_dim=FEATURES,
-        max_batch=32,
+        max_batch=16,
         gpus=0.25,
         memory_mb=600,
     )
@@ -90,8 +90,9 @@ def _build(checkpoint: Path) -> Any:
 
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     names = list(net.state_dict())
-    tensors = list(torch.load(checkpoint, map_location="cpu", weights_only=True).values())
-    if len(names) != len(tensors):
-        raise NightjarError(f"{checkpoint.name} holds {len(tensors)} tensors, EfficientNet-Lite0 has {len(names)}")
-    net.load_state_dict(dict(zip(names, tensors, strict=True)))
+    with reading(checkpoint, "a checkpoint of EfficientNet-Lite0"):
+        tensors = list(torch.load(checkpoint, map_location="cpu", weights_only=True).values())
+        if len(names) != len(tensors):
+            raise ValueError(f"it holds {len(tensors)} tensors, wanted {len(names)}")
+        net.load_state_dict(dict(zip(names, tensors, strict=True)))
     return net

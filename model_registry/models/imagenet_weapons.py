@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
 from model_registry.models import efficientnet
+from model_registry.reading import reading
 
 # ILSVRC-2012 indices. "missile" and "projectile" are left out: they fire on space rockets.
 FIREARM_CLASSES = {413: "assault rifle", 471: "cannon", 763: "revolver", 764: "rifle"}
@@ -44,8 +45,10 @@ class ImageNetWeapons(Model):
         """Read the classifier out of the tower's checkpoint."""
         import torch
 
-        tensors = torch.load(weights[efficientnet.ARTIFACT], map_location="cpu", weights_only=True)
-        return cls(tensors["_fc.weight"].numpy().T.copy(), tensors["_fc.bias"].numpy())
+        path = weights[efficientnet.ARTIFACT]
+        with reading(path, "a checkpoint of EfficientNet-Lite0"):
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            return cls(tensors["_fc.weight"].numpy().T.copy(), tensors["_fc.bias"].numpy())
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score an embedding."""

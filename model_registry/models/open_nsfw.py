@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
+from model_registry.reading import reading
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,7 @@ class OpenNSFW(Model):
         """Open the ONNX graph on CUDA where the runtime has it, else on the CPU, with torch's thread count."""
         import onnxruntime
         import torch
+        from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -54,7 +56,9 @@ class OpenNSFW(Model):
         wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
         available = onnxruntime.get_available_providers()
         providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
-        return cls(onnxruntime.InferenceSession(str(weights[ARTIFACT]), options, providers=providers), device)
+        path = weights[ARTIFACT]
+        with reading(path, "an ONNX graph", also=(raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf)):
+            return cls(onnxruntime.InferenceSession(str(path), options, providers=providers), device)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score a frame: the softmax's second column."""
