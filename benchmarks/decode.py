@@ -54,7 +54,7 @@ def _seconds_of_child(child: DecodeChild, videos: Sequence[Path]) -> float:
 
 
 def _seconds_of_ffmpeg(ffmpeg: str, path: Path, info: MediaInfo) -> float:
-    width, height = SAMPLING.frame_size(*info.upright_size)
+    width, height = SAMPLING.frame_size(info.width, info.height)
     filters = f"fps=1000/{SAMPLING.interval_ms},scale={width}:{height}"
     command = [ffmpeg, "-v", "quiet", "-nostdin", "-threads", "1", "-filter_threads", "1", "-i", str(path)]
     command += ["-map", "0:v:0", "-vf", filters, "-pix_fmt", "rgb24", "-f", "rawvideo", "-threads", "1", "pipe:1"]

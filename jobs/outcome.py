@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.report.page import Page, ReportVideo, render
 from pipelines.pieces import Pieces
+from pipelines.risk.evidence import EVIDENCE_FLOOR
 from pipelines.risk.judge import Judged, Tally
 from pipelines.risk.policy import Policy
 
@@ -48,9 +49,13 @@ def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
 
 
 def _report_video(video: Judged, kept: dict[int, bytes]) -> ReportVideo:
-    """Segments get their evidence frame; the frame in the middle of what was kept is the poster."""
+    """Segments get their evidence frame; the poster is a frame that nothing was seen in, if one was kept."""
     wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
-    times = sorted(kept)
-    poster = kept[times[len(times) // 2]] if times else None
     pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
-    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster)
+    return ReportVideo(video.verdict, video.title, video.signals, pictures, _poster(video, kept))
+
+
+def _poster(video: Judged, kept: dict[int, bytes]) -> bytes | None:
+    telling = {signal.evidence_ms for signal in video.signals if signal.score >= EVIDENCE_FLOOR}
+    quiet = [ms for ms in sorted(kept) if ms not in telling] or sorted(kept)
+    return kept[quiet[len(quiet) // 2]] if quiet else None

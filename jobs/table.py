@@ -46,7 +46,9 @@ def why(verdict: dict[str, Any]) -> str:
     """The reasons in one line: labels with their first span, then the error."""
     reasons = []
     for label in verdict["labels"]:
-        first = next(seg for seg in verdict["segments"] if seg["label"] == label["label"])
+        first = next(
+            seg for seg in verdict["segments"] if (seg["label"], seg["form"]) == (label["label"], label["form"])
+        )
         span = f"{clock(first['start_ms'])}-{clock(first['end_ms'])}"
         reasons.append(f"{label['label']} {label['score']:.2f} at {span}")
     if verdict["error_code"]:
@@ -72,7 +74,7 @@ def print_json(verdicts: Path) -> None:
     """Print `verdicts.parquet` as one JSON object a line, with its columns."""
     for batch in pq.ParquetFile(verdicts).iter_batches():
         for row in batch.to_pylist():
-            print(json.dumps(row, ensure_ascii=True, default=_plain))
+            print(json.dumps(row, ensure_ascii=True, default=_plain, allow_nan=False))
 
 
 def _plain(value: object) -> str:

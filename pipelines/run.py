@@ -13,7 +13,7 @@ from pipelines.contents import Hash
 from pipelines.decode.limits import Limits
 from pipelines.pieces import Pieces
 from pipelines.rows import CONTENTS
-from pipelines.stage import Stage, refuse_if_short, run
+from pipelines.stage import PipelineError, Stage, refuse_if_short, run
 from pipelines.storage import modified_ns
 
 TARGET_BLOCK_BYTES = 64 << 20  # a few windows: enough for the model's batches, little enough to hold several
@@ -83,6 +83,7 @@ def look(stages: Sequence[Stage], contents: pa.Table, rows_a_task: int, advance:
 def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Iterator[pa.Table]:
     """Run stages over a table held by the driver; yields what comes out, in any order."""
     import ray
+    from ray.exceptions import RayError
 
     refuse_if_short(stages, ray.cluster_resources())
     context = ray.data.DataContext.get_current()
@@ -90,4 +91,16 @@ def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Itera
     context.target_max_block_size = TARGET_BLOCK_BYTES
     chunks = [table.slice(start, rows_a_task).combine_chunks() for start in range(0, table.num_rows, rows_a_task)]
     rows = run(stages, ray.data.from_arrow(chunks))
-    yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    try:
+        yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except RayError as error:
+        names = ", ".join(stage.name for stage in stages)
+        raise PipelineError(f"the pipeline ({names}) failed: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong on the worker, in one line and without Ray's traceback."""
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(cause).split())[:500] or type(cause).__name__
