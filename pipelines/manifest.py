@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
+import pyarrow.types as kinds
 
 from model_registry.errors import UsageError
 from pipelines.rows import MANIFEST
+from pipelines.tables import is_table, read_table
 
-TABLES = (".parquet", ".csv", ".jsonl", ".ndjson", ".json")
 REQUIRED = ("video_id", "uri")
 
 
 def read_manifest(source: str, limit: int | None = None) -> pa.Table:
-    """Read a table, a folder or a glob into MANIFEST columns; raises UsageError."""
-    if source.lower().endswith(TABLES):
-        return _checked(_read_table(source), source, limit)
+    """Read a table, a folder or a glob into MANIFEST columns; raises UsageError.
+
+    Paths in a table that are not absolute start from the current folder.
+    """
+    if is_table(source):
+        return _absolute(_checked(read_table(source), f"manifest {source}", limit))
     return manifest_of_paths([source], limit)
 
 
@@ -31,24 +34,43 @@ def manifest_of_paths(paths: Sequence[str], limit: int | None = None) -> pa.Tabl
     """Make a manifest of files, folders, globs and URIs.
 
     `video_id` is the path as given, or relative to the folder given; where two folders have the same relative
-    path, the folder stays in front.
+    path, the folder stays in front. A file that is given twice is one row.
     """
-    found = [pair for path in paths for pair in _expand(path)]
-    short = [name for _, name, _ in found]
-    repeated = {name for name in short if short.count(name) > 1} if len(set(short)) < len(short) else set()
-    rows = [{"video_id": full if name in repeated else name, "uri": uri} for full, name, uri in found]
-    return _checked(pa.Table.from_pylist(rows, MANIFEST), ", ".join(paths), limit)
+    by_uri: dict[str, _Video] = {}
+    for path in paths:
+        for video in _expand(path):
+            by_uri.setdefault(video.uri, video)
+    names = _unique_names(list(by_uri.values()))
+    rows = [{"video_id": name, "uri": uri} for name, uri in zip(names, by_uri, strict=True)]
+    given = ", ".join(map(_text, paths[:3])) + (", …" if len(paths) > 3 else "")
+    return _checked(pa.Table.from_pylist(rows, MANIFEST), f"input {given}", limit)
 
 
-def _expand(path: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (name with the folder as given, short name, uri) of every file behind a path."""
+class _Video(NamedTuple):
+    uri: str
+    name: str  # relative to the folder given
+    full: str  # with the folder as given
+
+
+def _unique_names(videos: Sequence[_Video]) -> list[str]:
+    """Short names where they are unique, else with the folder as given, else the URI."""
+    names = [video.name for video in videos]
+    for longer in ([video.full for video in videos], [video.uri for video in videos]):
+        counts = Counter(names)
+        names = [long if counts[name] > 1 else name for name, long in zip(names, longer, strict=True)]
+    return names
+
+
+def _expand(path: str) -> Iterator[_Video]:
+    """Every file behind a path."""
     if "://" in path:
-        yield path, path, path
+        yield _Video(_text(path), _text(path), _text(path))
     elif os.path.isdir(path):
         for file in _files_below(path):
-            yield _text(os.path.join(path, file)), _text(file), _uri(os.path.join(path, file))
+            full = os.path.join(path, file)
+            yield _Video(_uri(full), _text(file), _text(full))
     elif os.path.lexists(path):
-        yield _text(path), _text(path), _uri(path)
+        yield _Video(_uri(path), _text(path), _text(path))
     else:
         matches = sorted(glob.glob(path, recursive=True))
         if not matches:
@@ -58,12 +80,16 @@ def _expand(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _files_below(folder: str) -> Iterator[str]:
-    """Every file in order, hidden ones left out; links to folders are not followed."""
-    for here, folders, files in os.walk(folder):
+    """Every file, those of a folder before its subfolders, both in order; links to folders are not followed."""
+    for here, folders, files in os.walk(folder, onerror=_refuse_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
                 yield os.path.relpath(os.path.join(here, name), folder)
+
+
+def _refuse_unreadable(error: OSError) -> NoReturn:
+    raise UsageError(f"folder {_text(str(error.filename))} cannot be read: {error.strerror}") from error
 
 
 def _text(path: str) -> str:
@@ -77,29 +103,22 @@ def _uri(path: str) -> str:
     return absolute if _text(absolute) == absolute else Path(absolute).as_uri()
 
 
-def _read_table(source: str) -> pa.Table:
-    try:
-        if source.lower().endswith(".parquet"):
-            return pq.read_table(source)
-        if source.lower().endswith(".csv"):
-            strings = {name: pa.string() for name in MANIFEST.names if name != "views"}
-            options = pyarrow.csv.ConvertOptions(column_types=strings | {"views": pa.int64()})
-            return pyarrow.csv.read_csv(source, convert_options=options)
-        return pyarrow.json.read_json(source)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"manifest {source} cannot be read: {str(error).splitlines()[0]}") from error
+def _absolute(manifest: pa.Table) -> pa.Table:
+    """Workers run in other folders, and so may a later `judge`."""
+    uris = [uri if "://" in uri else os.path.abspath(uri) for uri in manifest["uri"].to_pylist()]
+    return manifest.set_column(1, MANIFEST.field("uri"), pa.array(uris, pa.string()))
 
 
 def _checked(table: pa.Table, source: str, limit: int | None) -> pa.Table:
     """Hold the table to MANIFEST, fill what is optional, cut it to `limit` rows."""
-    if missing := [name for name in REQUIRED if name not in table.column_names]:
-        raise UsageError(
-            f"manifest {source} lacks {', '.join(missing)}; its columns are {', '.join(table.column_names)}"
-        )
     if table.num_rows == 0:
-        raise UsageError(f"manifest {source} is empty")
-    columns = [_column(table, field, source) for field in MANIFEST]
-    whole = pa.table(columns, schema=MANIFEST)
+        raise UsageError(f"{source} is empty, wanted at least one video")
+    names = Counter(table.column_names)
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise UsageError(f"{source} lacks {', '.join(missing)}; its columns are {', '.join(names)}")
+    if twice := [name for name in MANIFEST.names if names[name] > 1]:
+        raise UsageError(f"{source} has more than one column {', '.join(twice)}")
+    whole = pa.table([_column(table, field, source) for field in MANIFEST], schema=MANIFEST)
     _refuse_blank_or_repeated(whole, source)
     return whole if limit is None else whole.slice(0, limit)
 
@@ -107,21 +126,28 @@ def _checked(table: pa.Table, source: str, limit: int | None) -> pa.Table:
 def _column(table: pa.Table, field: pa.Field, source: str) -> pa.ChunkedArray:
     if field.name not in table.column_names:
         return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    found = table[field.name]
     try:
-        return table[field.name].cast(field.type)
+        if field.type == pa.string() and not _reads_as_text(found.type, field.name):
+            raise pa.ArrowInvalid("it would not read the same as text")
+        return found.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        found = table[field.name].type
-        raise UsageError(f"manifest {source}: column {field.name} is {found}, wanted {field.type}") from error
+        cause = f"wanted {field.type} ({str(error).splitlines()[0]})"
+        raise UsageError(f"{source}: column {field.name} is {found.type}, {cause}") from error
+
+
+def _reads_as_text(kind: pa.DataType, name: str) -> bool:
+    """Whole numbers do, and times where a time is wanted; 12345678.0 would become 1.2345678e+07."""
+    kind = kind.value_type if kinds.is_dictionary(kind) else kind
+    plain = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind) or kinds.is_null(kind)
+    return plain or kinds.is_integer(kind) or (name == "uploaded_at" and kinds.is_temporal(kind))
 
 
 def _refuse_blank_or_repeated(table: pa.Table, source: str) -> None:
     for name in REQUIRED:
-        blank = pc.or_kleene(pc.is_null(table[name]), pc.equal(table[name], "")).to_pylist()
+        blank = pc.equal(pc.utf8_trim_whitespace(table[name]), "").fill_null(True).to_pylist()
         if any(blank):
-            raise UsageError(f"manifest {source}: {name} is empty in row {blank.index(True) + 1}")
-    counts = table["video_id"].value_counts()
-    repeated = [row["values"] for row in counts.to_pylist() if row["counts"] > 1] if len(counts) < len(table) else []
+            raise UsageError(f"{source}: {name} is empty in row {blank.index(True) + 1}")
+    repeated = [video_id for video_id, count in Counter(table["video_id"].to_pylist()).items() if count > 1]
     if repeated:
-        raise UsageError(
-            f"manifest {source}: video_id {repeated[0]!r} stands in more than one row ({len(repeated)} ids do)"
-        )
+        raise UsageError(f"{source}: video_id {repeated[0]!r} stands in more than one row ({len(repeated)} ids do)")

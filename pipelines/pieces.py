@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pd
 import pyarrow.parquet as pq
 
+from model_registry.errors import NightjarError
 from pipelines.rows import SIGNAL, THUMBNAIL, ErrorCode, vectors_of
 from pipelines.stage import BUSY, Stage, Work
 
@@ -45,9 +45,11 @@ RECEIPTS = pa.schema(
         ("busy", BUSY),
     ]
 )
-
-
-PASSING_ERRORS = {
+OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
+FRAME = pa.struct([("frame_ms", pa.int64()), ("embedding", pa.list_(pa.float16(), -1))])
+KINDS = {"signals": SIGNAL, "frames": FRAME, "thumbnails": THUMBNAIL}
+HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message"]
+PASSING_ERRORS = {  # of the place a content was read from, not of the content
     ErrorCode.NOT_FOUND.value,
     ErrorCode.NOT_READABLE.value,
     ErrorCode.FETCH_FAILED.value,
@@ -81,6 +83,7 @@ def write_piece(folder: Path, table: pa.Table) -> None:
     _write(folder / f"thumbnails-{piece}.parquet", pictures)
     _write(folder / f"frames-{piece}.parquet", _frames(table))
     _write(folder / f"signals-{piece}.parquet", _exploded(table, "signals", SIGNAL))
+    _sync(folder)  # a power cut must not keep the last file and lose the others
     _write(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
 
 
@@ -92,6 +95,14 @@ def _write(path: Path, table: pa.Table) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _owners(table: pa.Table, counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, pa.Array]:
@@ -128,15 +139,19 @@ def _receipts(table: pa.Table) -> pa.Table:
     return pa.table([*kept, frames, *rest, pa.array(busy, BUSY)], schema=RECEIPTS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Content:
     """A finished content: where its windows are, and how it ended."""
 
-    windows: int
     duration_ms: int
     error_code: str | None
     error_message: str | None
-    pieces: tuple[str, ...]
+    pieces: tuple[str, ...]  # by window index: the newest piece that holds it
+
+    @property
+    def windows(self) -> int:
+        """How many there are, numbered from 0."""
+        return len(self.pieces)
 
 
 class Pieces:
@@ -155,48 +170,57 @@ class Pieces:
 
         Only the pieces that hold these contents are read.
         """
-        wanted = list(contents)
-        pieces = sorted({piece for sha256 in wanted for piece in self.contents[sha256].pieces}, reverse=True)
-        if not pieces:
-            return pa.table({"content_sha256": pa.array([], pa.string())})
-        tables = [
-            pq.read_table(self.folder / f"{kind}-{piece}.parquet", filters=pd.field("content_sha256").isin(wanted))
-            for piece in pieces
-        ]
-        return pa.concat_tables(_newest_of_each_window(tables))
+        wanted: dict[str, set[str]] = {}
+        for sha256 in contents:
+            for piece in self.contents[sha256].pieces:
+                wanted.setdefault(piece, set()).add(sha256)
+        if not wanted:
+            return pa.schema([*OWNER, *KINDS[kind]]).empty_table()
+        return pa.concat_tables([self._rows_in(piece, kind, wanted[piece]) for piece in sorted(wanted)])
 
+    def _rows_in(self, piece: str, kind: str, wanted: set[str]) -> pa.Table:
+        """Rows of windows that this piece holds and no newer one does."""
+        table = _read(self.folder / f"{kind}-{piece}.parquet")
+        table = table.filter(pc.is_in(table["content_sha256"], value_set=pa.array(sorted(wanted), pa.string())))
+        owners = zip(table["content_sha256"].to_pylist(), table["window_index"].to_pylist(), strict=True)
+        return table.filter(pa.array([self._holds(piece, *owner) for owner in owners], pa.bool_()))
 
-def _newest_of_each_window(tables: list[pa.Table]) -> Iterator[pa.Table]:
-    """Drop windows that a newer piece holds too: work that was done again."""
-    seen: set[tuple[str, int]] = set()
-    for table in tables:
-        keys = list(zip(table["content_sha256"].to_pylist(), table["window_index"].to_pylist(), strict=True))
-        yield table.filter(pa.array([key not in seen for key in keys], pa.bool_()))
-        seen.update(keys)
+    def _holds(self, piece: str, sha256: str, window_index: int) -> bool:
+        pieces = self.contents[sha256].pieces
+        return window_index < len(pieces) and pieces[window_index] == piece
 
 
 def _finished(folder: Path) -> dict[str, Content]:
     """Read the windows of every piece; keep the contents whose windows are all there."""
     seen: dict[str, dict[int, str]] = {}
-    ends: dict[str, dict[str, object]] = {}
+    ends: dict[str, tuple[int, int, str | None, str | None]] = {}
     for path in sorted(folder.glob("windows-*.parquet"), reverse=True):
         piece = path.stem.removeprefix("windows-")
-        for row in pq.read_table(path).to_pylist():
-            seen.setdefault(row["content_sha256"], {}).setdefault(row["window_index"], piece)
-            if row["last"]:
-                ends.setdefault(row["content_sha256"], row)
+        columns = (column.to_pylist() for column in _read(path, HOW_ENDED).select(HOW_ENDED).columns)
+        for sha256, index, last, duration_ms, code, message in zip(*columns, strict=True):
+            if last and sha256 in ends:
+                continue  # an earlier attempt ended here, and what is newer goes on
+            if last:
+                ends[sha256] = (index, duration_ms or 0, code, message)
+            seen.setdefault(sha256, {}).setdefault(index, piece)
+    found = {sha256: [seen[sha256].get(i) for i in range(end[0] + 1)] for sha256, end in ends.items()}
     return {
-        sha256: Content(
-            windows=len(seen[sha256]),
-            duration_ms=int(str(end["duration_ms"] or 0)),
-            error_code=_text(end["error_code"]),
-            error_message=_text(end["error_message"]),
-            pieces=tuple(sorted(set(seen[sha256].values()))),
-        )
-        for sha256, end in ends.items()
-        if set(seen[sha256]) >= set(range(int(str(end["window_index"])) + 1))
+        sha256: Content(*ends[sha256][1:], tuple(piece for piece in pieces if piece))
+        for sha256, pieces in found.items()
+        if None not in pieces
     }
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a committed file; a torn one is named, with what to do about it."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read(columns, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        windows = path.with_name(f"windows-{path.stem.partition('-')[2]}.parquet")
+        remedy = f"remove {windows} to have its videos done again"
+        raise NightjarError(f"{path} cannot be read ({_first_line(error)}); {remedy}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

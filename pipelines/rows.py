@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -118,18 +119,23 @@ class Window:
     audio_16k: NDArray[np.int16] | None = None
 
 
-def frames_view(pixels: pa.Buffer | None, count: int, height: int | None, width: int | None) -> NDArray[np.uint8]:
-    """View a window's frames without a copy: uint8 [T, H, W, 3]; no pixels are no frames."""
-    flat: NDArray[np.uint8] = np.frombuffer(b"" if pixels is None else pixels, np.uint8)
-    return flat.reshape(count, height or 0, width or 0, 3)
-
-
 def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:
-    """View the frames of every row in Arrow's own memory."""
-    pixels = [cell.as_buffer() if cell.is_valid else None for cell in table["frames_THWC"]]
+    """View the frames of every row in Arrow's own memory: uint8 [T, H, W, 3]; no pixels are no frames."""
+    pixels = [cell for chunk in table["frames_THWC"].chunks for cell in _cells(chunk)]
     counts = [len(times) for times in table["frame_ms"]]
     heights, widths = table["frame_height"].to_pylist(), table["frame_width"].to_pylist()
-    return [frames_view(*row) for row in zip(pixels, counts, heights, widths, strict=True)]
+    shapes = zip(pixels, counts, heights, widths, strict=True)
+    return [cell.reshape(count, height or 0, width or 0, 3) for cell, count, height, width in shapes]
+
+
+def _cells(chunk: pa.LargeBinaryArray) -> list[NDArray[np.uint8]]:
+    """View each cell's bytes; `cell.as_buffer()` would copy them."""
+    if len(chunk) == 0:
+        return []
+    _, offsets, data = chunk.buffers()
+    ends = np.frombuffer(offsets, np.int64)[chunk.offset :][: len(chunk) + 1]
+    flat: NDArray[np.uint8] = np.frombuffer(b"" if data is None else memoryview(data).toreadonly(), np.uint8)
+    return [flat[start:end] for start, end in pairwise(ends)]
 
 
 def lists_of_vectors(vectors_ND: NDArray[np.float32], counts: Sequence[int]) -> pa.Array:

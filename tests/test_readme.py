@@ -41,13 +41,10 @@ def test_the_two_commands_are_targets_of_the_makefile():
 @pytest.mark.parametrize("shown", re.findall(r"`(nightjar [^`]+)`", README))
 def test_every_command_shown_is_one_that_parses(shown):
     """Names in capitals stand for values; alternatives and options in brackets are taken one by one."""
-    words = shlex.split(
-        shown.replace("[NAME]", "decode").replace("PATH...", "a.mp4").replace("list/pull/register/promote", "list")
-    )
-    values = {"D": "2026-11-21", "M": "m.csv", "DIR": "out", "P": "strict"}
-    args = cli.build_parser().parse_args([values.get(word, word) for word in words[1:]])
+    words = shlex.split(shown)[1:]
+    args = cli.parse([VALUES.get(word, word) for word in words])
 
-    assert args.command == words[1]
+    assert args.command == words[0]
 
 
 def test_every_command_there_is_is_shown():

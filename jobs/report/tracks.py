@@ -23,6 +23,7 @@ class Track:
     rule: Rule | None
     signals: tuple[Signal, ...]
     segments: tuple[Row, ...] = ()
+    duration_ms: int = 0  # of the video
 
     @property
     def sources(self) -> str:
@@ -50,7 +51,7 @@ class Track:
         """The averaged curve, where the rule asks for one."""
         if self.curve is None or self.rule is None or not self.rule.smooth_ms:
             return None
-        return replace(self.curve, scores=smoothed(self.curve, self.rule.smooth_ms))
+        return replace(self.curve, scores=smoothed(self.curve, self.rule.smooth_ms, self.duration_ms))
 
     def kind(self, row: Row) -> str:
         """The suggestion that a segment leads to."""
@@ -68,7 +69,7 @@ def tracks(signals: Sequence[Signal], rows: Sequence[Row], policy: Policy, durat
 
     A segment that no signal explains, such as a match in a reference bank, gets a track without a curve.
     """
-    bare = _grouped(signals, policy)
+    bare = [replace(track, duration_ms=duration_ms) for track in _grouped(signals, policy)]
     owners = [_owner(row, bare, duration_ms) for row in rows]
     found = [replace(t, segments=_owned(rows, owners, number)) for number, t in enumerate(bare)]
     orphans = [row for row, owner in zip(rows, owners, strict=True) if owner is None]

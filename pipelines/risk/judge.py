@@ -19,10 +19,11 @@ from pipelines.pieces import Pieces
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.signals import Signal
 from pipelines.risk.verdicts import VERDICTS, Finding, findings, priority, suggestion, top_labels
-from pipelines.rows import CONTENTS, SIGNAL, ErrorCode
+from pipelines.rows import SIGNAL, ErrorCode
 
-CHUNK_ROWS = 2000
-IDENTITY = ("content_sha256", "bundle", "policy", "error_code")  # what a decision is about
+CHUNK_ROWS = 500  # with 300 signals a video some 300 MB
+DECISION = ("content_sha256", "bundle", "policy", "error_code", "suggestion")  # another one of these, another date
+OF_A_CONTENT = ["content_sha256", "error_code", "error_message"]
 SIGNAL_NAMES = [field.name for field in SIGNAL]
 VIDEO_SIGNALS = pa.schema([("video_id", pa.string()), *SIGNAL])
 
@@ -74,7 +75,7 @@ def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tal
     """Write `verdicts.parquet`, `signals.parquet` and `evidence/` into `out`; each appears only when whole."""
     tally = Tally()
     decided = _earlier_decisions(out / "verdicts.parquet")
-    whose = {row["video_id"]: row for row in night.contents.to_pylist()}
+    whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
     with _whole(out / "verdicts.parquet", VERDICTS) as verdicts, _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen:
         for batch in pq.ParquetFile(night.manifest).iter_batches(CHUNK_ROWS):
@@ -111,15 +112,15 @@ def _judge_rows(
         own = signals.get(seen["content_sha256"], [])
         verdict = _verdict(row, seen, findings(own, policy, seen["duration_ms"] or 0), night.bundle, policy.id)
         key, then = decided.get(row["video_id"], ((), now))
-        verdict["decided_at"] = then if key == _identity(verdict) else now
+        verdict["decided_at"] = then if key == _decision(verdict) else now
         judged.append(Judged(verdict, row["title"] or "", own))
     return judged
 
 
 def _how_seen(video_id: str, whose: Mapping[str, dict[str, Any]], pieces: Pieces) -> dict[str, Any]:
     """Whose content a row has and how looking at it ended; a content that no piece finished was not examined."""
-    row = whose.get(video_id, dict.fromkeys(CONTENTS.names))
-    seen = {name: row[name] for name in ("content_sha256", "error_code", "error_message")} | {"duration_ms": None}
+    row = whose.get(video_id, dict.fromkeys(OF_A_CONTENT))
+    seen = {name: row[name] for name in OF_A_CONTENT} | {"duration_ms": None}
     if seen["error_code"]:
         return seen
     if content := pieces.contents.get(row["content_sha256"] or ""):
@@ -148,8 +149,10 @@ def _verdict(
 
 def _signals_by_content(pieces: Pieces, contents: set[str]) -> dict[str, list[Signal]]:
     found: dict[str, list[Signal]] = {sha256: [] for sha256 in contents}
-    for row in pieces.rows("signals", contents).to_pylist():
-        found[row.pop("content_sha256")].append(Signal(**{name: row[name] for name in SIGNAL_NAMES}))
+    table = pieces.rows("signals", contents)
+    columns = [table[name].to_pylist() for name in ("content_sha256", *SIGNAL_NAMES)]
+    for sha256, *values in zip(*columns, strict=True):
+        found[sha256].append(Signal(**dict(zip(SIGNAL_NAMES, values, strict=True))))
     for signals in found.values():
         signals.sort(key=lambda s: (s.start_ms, s.label, s.form, s.source))
     return found
@@ -169,14 +172,19 @@ def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
         for segment in video.verdict["segments"]
     }
     folder.mkdir(parents=True, exist_ok=True)
-    if not wanted:
-        return
-    for row in pieces.rows("thumbnails", {sha256 for sha256, _ in wanted}).to_pylist():
-        if (row["content_sha256"], row["frame_ms"]) in wanted:
-            target = folder / f"{row['content_sha256']}-{row['frame_ms']}.webp"
-            part = target.with_suffix(".part")
-            part.write_bytes(row["webp"])
-            part.replace(target)
+    pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted})
+    shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
+    for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
+        _save(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
+
+
+def _save(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -185,21 +193,25 @@ def _whole(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
     try:
-        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
-            yield writer
+        with part.open("wb") as file:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                yield writer
+            os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _earlier_decisions(path: Path) -> dict[str, tuple[tuple[str, ...], datetime]]:
-    """A decision keeps its date as long as content, bundle and policy stay the same."""
+    """A decision keeps its date as long as what it is about and what it says stay the same."""
     if not path.exists():
         return {}
-    columns = ["video_id", *IDENTITY, "decided_at"]
-    rows = pq.read_table(path, columns=columns).to_pylist()
-    return {row["video_id"]: (_identity(row), row["decided_at"]) for row in rows}
+    try:
+        rows = pq.read_table(path, columns=["video_id", *DECISION, "decided_at"]).to_pylist()
+    except (OSError, pa.ArrowInvalid):
+        return {}  # torn by a disk or a foreign file: it is about to be replaced
+    return {row["video_id"]: (_decision(row), row["decided_at"]) for row in rows}
 
 
-def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in IDENTITY)
+def _decision(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row.get(name)) for name in DECISION)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,10 +13,24 @@ from typing import Any
 
 from model_registry.errors import UsageError
 from model_registry.labels import FORMS, covers, taxonomy
+from pipelines.risk.kinds import (
+    Kind,
+    hold_to,
+    is_name,
+    is_number,
+    is_pair,
+    is_tables,
+    is_text,
+    is_whole,
+    one_of,
+    some_of,
+)
 from pipelines.risk.segments import Shape
 from pipelines.risk.signals import FLOOR, Signal
 
 POLICIES = Path(__file__).with_name("policies")
+NAME = Kind("letters, digits, '.', '_' or '-' in quotes", is_name, required=True)
+POLICY_KEYS = {"name": NAME, "version": NAME, "rule": Kind("tables headed [[rule]]", is_tables)}
 
 
 class Suggestion(StrEnum):
@@ -30,6 +44,21 @@ class Suggestion(StrEnum):
     def rank(self) -> int:
         """0 for pass, 2 for block."""
         return list(Suggestion).index(self)
+
+
+RULE_KEYS = {
+    "label": Kind("a label in quotes", is_text, required=True),
+    "abstain": Kind("[low, high]", is_pair, required=True),
+    "action": one_of(Suggestion),
+    "in_doubt": one_of(Suggestion),
+    "models": Kind("a model's name or pattern in quotes", is_text),
+    "forms": some_of(FORMS),
+    "hold": Kind("a number", is_number),
+    "smooth_ms": Kind("a whole number", is_whole),
+    "gap_ms": Kind("a whole number", is_whole),
+    "min_duration_ms": Kind("a whole number", is_whole),
+    "severity": Kind("a whole number from 1 to 5", is_whole),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +86,12 @@ class Rule:
             raise UsageError(f"{where}: abstain is [{low}, {high}], wanted {FLOOR} <= low <= high <= 1")
         if self.hold is not None and not FLOOR <= self.hold <= low:
             raise UsageError(f"{where}: hold is {self.hold}, wanted {FLOOR} to {low}")
+        if self.in_doubt.rank > self.action.rank:
+            raise UsageError(f"{where}: in_doubt is {self.in_doubt}, wanted nothing graver than action, {self.action}")
         if not 1 <= self.severity <= 5:
             raise UsageError(f"{where}: severity is {self.severity}, wanted 1 to 5")
-        if unknown := set(self.forms) - set(FORMS):
-            raise UsageError(f"{where}: forms has {sorted(unknown)}; allowed: {', '.join(FORMS)}")
+        if not self.forms or set(self.forms) - set(FORMS):
+            raise UsageError(f"{where}: forms is {list(self.forms)}, wanted one or more of {', '.join(FORMS)}")
         for name in ("smooth_ms", "gap_ms", "min_duration_ms"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{where}: {name} is {getattr(self, name)}, wanted 0 or more")
@@ -98,59 +129,44 @@ class Policy:
         return f"{self.name}@{self.version}+{self.digest[:8]}"
 
     def rule_for(self, signal: Signal) -> Rule | None:
-        """Return the closest rule: the longer label first, then the longer model pattern; None is shadow mode."""
+        """Return the closest rule: the longer label, then the longer model pattern, then the fewer forms.
+
+        None is shadow mode.
+        """
         fitting = [rule for rule in self.rules if rule.speaks_of(signal)]
-        return max(fitting, key=lambda rule: (len(rule.label), len(rule.models)), default=None)
+        return max(fitting, key=lambda rule: (len(rule.label), len(rule.models), -len(rule.forms)), default=None)
 
 
 def load_policy(name_or_path: str) -> Policy:
     """Read a shipped policy by name, or a file; raises UsageError that names the file and the fault."""
-    shipped = POLICIES / f"{name_or_path}.toml"
-    path = shipped if shipped.is_file() else Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in POLICIES.glob("*.toml")))
-        raise UsageError(f"policy {name_or_path!r} is no file and none of the shipped ones ({known})")
-    content = path.read_bytes()
+    shipped = {file.stem: file for file in sorted(POLICIES.glob("*.toml"))}
+    path = shipped.get(name_or_path, Path(name_or_path))
+    if not os.path.isfile(path):
+        raise UsageError(f"policy {name_or_path!r} is no file and none of the shipped ones ({', '.join(shipped)})")
     try:
-        return parse_policy(tomllib.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest())
-    except (UsageError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"policy {path}: {_sentence(error)}") from error
-
-
-def _sentence(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        content = path.read_bytes()
+        return parse_policy(tomllib.loads(content.decode("utf-8-sig")), hashlib.sha256(content).hexdigest())
+    except OSError as error:
+        raise UsageError(f"policy {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"policy {path}: byte {error.start + 1} is not UTF-8; save the file as UTF-8 text") from error
+    except (UsageError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"policy {path}: {error}") from error
 
 
 def parse_policy(data: dict[str, Any], digest: str) -> Policy:
-    """Build a policy from parsed TOML."""
-    rules = tuple(_rule(row) for row in data.get("rule", []))
-    keys = [(rule.label, rule.models, rule.forms) for rule in rules]
-    if repeated := {key[0] for key in keys if keys.count(key) > 1}:
-        raise UsageError(f"there are two rules for the same models and forms of {sorted(repeated)}")
-    return Policy(str(data["name"]), str(data["version"]), digest, rules, taxonomy().version)
+    """Build a policy from parsed TOML; raises UsageError that names the fault."""
+    hold_to(POLICY_KEYS, data, "it")
+    rules = tuple(_rule(row, number) for number, row in enumerate(data.get("rule", []), 1))
+    keys = [(rule.label, rule.models, frozenset(rule.forms)) for rule in rules]
+    if repeated := sorted({key[0] for key in keys if keys.count(key) > 1}):
+        raise UsageError(f"there are two rules for {', '.join(map(repr, repeated))} with the same models and forms")
+    return Policy(data["name"], data["version"], digest, rules, taxonomy().version)
 
 
-def _rule(row: dict[str, Any]) -> Rule:
-    known = [field.name for field in fields(Rule)]
-    if unknown := set(row) - set(known):
-        raise UsageError(f"rule for {row.get('label')!r} has {sorted(unknown)}; allowed: {', '.join(known)}")
-    given = dict(row)
-    low, high = _pair(given.pop("abstain"), row["label"])
-    for name in ("action", "in_doubt"):
-        if name in given:
-            given[name] = _suggestion(given[name], row["label"])
-    if "forms" in given:
-        given["forms"] = tuple(given["forms"])
-    return Rule(abstain=(low, high), **given)
-
-
-def _pair(value: object, label: str) -> Sequence[float]:
-    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(x, int | float) for x in value):
-        raise UsageError(f"rule for {label!r}: abstain is {value!r}, wanted [low, high]")
-    return value
-
-
-def _suggestion(value: str, label: str) -> Suggestion:
-    if value not in list(Suggestion):
-        raise UsageError(f"rule for {label!r}: {value!r} is no action; allowed: {', '.join(Suggestion)}")
-    return Suggestion(value)
+def _rule(row: dict[str, Any], number: int) -> Rule:
+    where = f"rule for {row['label']!r}" if is_text(row.get("label")) else f"rule {number}"
+    hold_to(RULE_KEYS, row, where)
+    given = {**row, "abstain": tuple(row["abstain"]), "forms": tuple(row.get("forms", FORMS))}
+    given |= {name: Suggestion(row[name]) for name in ("action", "in_doubt") if name in row}
+    return Rule(**given)

@@ -52,7 +52,7 @@ class Collect(Stage):
         """Nothing to load."""
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            counts = np.array([len(times) for times in table["frame_ms"]])
+            counts = np.array([len(times) for times in table["frame_ms"]], np.int64)
             starts_ms, ends_ms = spans(table["frame_ms"].to_pylist(), table["end_ms"].to_pylist())
             found: list[list[dict[str, object]]] = [[] for _ in counts]
             row_of = np.repeat(np.arange(len(counts)), counts)

@@ -72,10 +72,13 @@ class Finding:
 
 def findings(signals: Iterable[Signal], policy: Policy, duration_ms: int) -> list[Finding]:
     """Return every segment that some rule speaks of, in order of time."""
-    groups: dict[tuple[str, str, Rule], list[Signal]] = {}
+    voices: dict[tuple[str, str, str], list[Signal]] = {}
     for signal in signals:
-        if rule := policy.rule_for(signal):
-            groups.setdefault((signal.label, signal.form, rule), []).append(signal)
+        voices.setdefault((signal.label, signal.form, signal.source), []).append(signal)
+    groups: dict[tuple[str, str, Rule], list[Signal]] = {}
+    for (label, form, _), voice in voices.items():
+        if rule := policy.rule_for(voice[0]):
+            groups.setdefault((label, form, rule), []).extend(voice)
     found = [
         Finding(
             label, form, seg.start_ms, seg.end_ms, seg.score, seg.evidence_ms, rule.suggests(seg.score), rule.severity

@@ -90,7 +90,7 @@ def test_the_output_folder_holds_what_the_design_promises(scanned):
     assert summary["counts"]["videos"] == 100
     assert sum(summary["counts"]["errors"].values()) == sum(row["error_code"] is not None for row in rows)
     assert summary["run"]["mlflow_run"]
-    assert (folder / "report.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (folder / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
     assert not list(folder.rglob("*.part*"))
 
 

@@ -1,0 +1,89 @@
+"""Windows in small, as the model stage hands them to Commit, and the signals in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from pipelines.risk.signals import Signal
+from pipelines.rows import SIGNAL, THUMBNAIL
+from pipelines.stage import BUSY
+
+DIM = 4
+WINDOW_MS = 30_000
+LOOKED_AT = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        ("window_index", pa.int32()),
+        ("last", pa.bool_()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("media", pa.string()),
+        ("decoder", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("frame_ms", pa.list_(pa.int64())),
+        ("embedding_TD", pa.list_(pa.list_(pa.float32(), DIM))),
+        ("signals", pa.list_(SIGNAL)),
+        ("thumbnails", pa.list_(THUMBNAIL)),
+        ("busy", BUSY),
+        ("decode_ms", pa.float64()),
+    ]
+)
+
+
+def seen(
+    score: float,
+    start_ms: int,
+    end_ms: int,
+    label: str = "Gambling",
+    *,
+    evidence_ms: int | None = None,
+    source: str = "zero_shot_clip@1",
+    form: str = "Image",
+) -> Signal:
+    """One thing seen from `start_ms` to before `end_ms`, its picture at the start unless said otherwise."""
+    at_ms = start_ms if evidence_ms is None else evidence_ms
+    return Signal(
+        label=label, form=form, score=score, start_ms=start_ms, end_ms=end_ms, evidence_ms=at_ms, source=source
+    )
+
+
+def window(
+    content: str,
+    index: int = 0,
+    *,
+    last: bool = True,
+    frame_ms: Sequence[int] = (),
+    signals: Sequence[Signal] = (),
+    pictures: Mapping[int, bytes] | None = None,
+    embedding: Sequence[Sequence[float]] | None = None,
+    duration_ms: int | None = None,
+    error_code: str | None = None,
+) -> dict[str, object]:
+    """One window; only the last has a duration and an error. `pictures` are its thumbnails by time."""
+    return {
+        "content_sha256": content,
+        "window_index": index,
+        "last": last,
+        "start_ms": index * WINDOW_MS,
+        "end_ms": (index + 1) * WINDOW_MS,
+        "duration_ms": (duration_ms or (index + 1) * WINDOW_MS) if last else None,
+        "media": "video" if last else None,
+        "decoder": "decord" if last else None,
+        "error_code": error_code,
+        "error_message": error_code and f"it is {error_code}",
+        "frame_ms": list(frame_ms),
+        "embedding_TD": [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding,
+        "signals": [vars(signal) for signal in signals],
+        "thumbnails": [{"frame_ms": ms, "webp": webp} for ms, webp in (pictures or {}).items()],
+        "busy": [],
+        "decode_ms": 1.0,
+    }
+
+
+def looked_at(*rows: dict[str, object]) -> pa.Table:
+    """Windows as one table."""
+    return pa.Table.from_pylist(list(rows), LOOKED_AT)
