@@ -13,6 +13,9 @@ from pipelines.nightly import Machines
 from pipelines.risk.policy import Policy, load_policy
 
 MOST_ROWS_A_TASK = 16
+MODEL_SHARE = 0.43  # of the cores, on a machine without a GPU
+ACTOR_CPUS = 0.5
+COMMIT_CPUS = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,28 @@ def from_arguments(args: argparse.Namespace) -> Recipe:
 
 
 def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machines:
-    """Spread the work over what a cluster has: one model actor a GPU share, the CPUs decode."""
+    """Spread the work over what a cluster has: one model actor a GPU share, the CPUs decode.
+
+    Without a GPU the models get somewhat under half of the cores, as `lite` spends its time; decode tasks are one
+    more than there are cores, so that none waits while another hands over its frames.
+    """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     if gpus:
         share = min(1.0, sum(ref.spec.gpus for ref in bundle.models)) or 1.0
-        return Machines(model_actors=max(1, int(gpus / share)), model_gpus=share, model_cpus=1.0, decode_cpus=1.0)
+        actors = max(1, int(gpus / share))
+        return Machines(
+            model_actors=actors, model_gpus=share, model_cpus=min(1.0, 0.5 * cpus / actors), decode_cpus=0.9
+        )
     actors = max(1, int(cpus // 4))
-    threads = max(1, int(cpus // actors))
-    decode_cpus = max(0.5, (cpus - 0.5 * actors - 0.1) / cpus)
-    return Machines(model_actors=actors, model_threads=threads, decode_cpus=decode_cpus)
+    threads = max(1, round(MODEL_SHARE * cpus / actors))
+    left = cpus - actors * ACTOR_CPUS - COMMIT_CPUS
+    return Machines(
+        model_actors=actors,
+        model_threads=threads,
+        model_cpus=ACTOR_CPUS,
+        decode_cpus=round(left / (cpus + 1), 2),
+        commit_cpus=COMMIT_CPUS,
+    )
 
 
 def rows_a_task(contents: int, cpus: float) -> int:

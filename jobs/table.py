@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.report.words import score_text
 from pipelines.risk.judge import Judged, Tally
 
 COLOURS = {"block": "bold red", "review": "yellow", "pass": "green"}
@@ -35,7 +36,7 @@ def _cells(video: Judged) -> tuple[Text, ...]:
     verdict = video.verdict
     return (
         Text(verdict["suggestion"], COLOURS[verdict["suggestion"]]),
-        Text(f"{verdict['priority']:.2f}"),
+        Text(score_text(verdict["priority"])),
         Text(printable(verdict["video_id"])),
         Text(clock(verdict["duration_ms"])),
         Text(printable(why(verdict))),
@@ -50,7 +51,7 @@ def why(verdict: dict[str, Any]) -> str:
             seg for seg in verdict["segments"] if (seg["label"], seg["form"]) == (label["label"], label["form"])
         )
         span = f"{clock(first['start_ms'])}-{clock(first['end_ms'])}"
-        reasons.append(f"{label['label']} {label['score']:.2f} at {span}")
+        reasons.append(f"{label['label']} {score_text(label['score'])} at {span}")
     if verdict["error_code"]:
         reasons.append(f"{verdict['error_code']}: {verdict['error_message']}")
     return "; ".join(reasons)

@@ -63,7 +63,7 @@ class TestWhy:
             segments=[segment(), segment("Explicit", 61_000, 125_000), segment("Explicit", 300_000, 301_000)],
         )
 
-        assert why(found) == "Explicit 0.92 at 1:01-2:05; Gambling 0.75 at 0:00-0:01"
+        assert why(found) == "Explicit 0.91 at 1:01-2:05; Gambling 0.75 at 0:00-0:01"
 
     def test_a_label_seen_and_heard_has_two_spans(self):
         found = verdict(

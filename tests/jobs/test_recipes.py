@@ -1,0 +1,55 @@
+"""How work is spread: never more than a machine has, never so little that it stands still."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.recipes import machines_for, rows_a_task
+from model_registry.bundles import PinnedBundle
+from model_registry.model import ModelRef
+from pipelines.decode.limits import Limits, Sampling
+from pipelines.nightly import nightly_stages
+from pipelines.stage import PipelineError, demand, refuse_if_short
+
+TOWER = ModelRef("fake_tower", "1", "tests.fakes:FakeTower")
+BUNDLE = PinnedBundle("fake", "1", 64, TOWER)
+
+
+def stages(resources):
+    return nightly_stages(BUNDLE, Sampling(), Limits(), machines_for(resources, BUNDLE), "out")
+
+
+@pytest.mark.parametrize(
+    "resources", [{"CPU": n} for n in (1, 2, 3, 4, 8, 16, 96)] + [{"CPU": 8, "GPU": 1}, {"CPU": 64, "GPU": 4}]
+)
+def test_the_pipeline_fits_the_machine_it_was_spread_for(resources):
+    refuse_if_short(stages(resources), resources)
+
+
+@pytest.mark.parametrize("cpus", [2, 4, 16])
+def test_without_a_gpu_every_core_can_decode(cpus):
+    machines = machines_for({"CPU": cpus}, BUNDLE)
+    held = machines.model_actors * machines.model_cpus + machines.commit_cpus
+
+    assert (cpus - held) / machines.decode_cpus >= cpus
+    assert machines.device == "cpu"
+
+
+def test_with_a_gpu_the_models_live_there():
+    machines = machines_for({"CPU": 16, "GPU": 2}, BUNDLE)
+
+    assert machines.device == "cuda"
+    assert machines.model_actors * machines.model_gpus <= 2
+
+
+def test_a_pipeline_spread_for_more_is_refused_at_once():
+    wanted = stages({"CPU": 16, "GPU": 2})
+
+    with pytest.raises(PipelineError, match="GPU"):
+        refuse_if_short(wanted, {"CPU": 16})
+    assert demand(wanted)[1] > 0
+
+
+@pytest.mark.parametrize(("contents", "cpus", "wanted"), [(1, 2, 1), (60, 2, 3), (100_000, 64, 16), (0, 2, 1)])
+def test_tasks_are_small_when_there_is_little_to_do(contents, cpus, wanted):
+    assert rows_a_task(contents, cpus) == wanted
