@@ -8,48 +8,69 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO, Any
 
 import pyarrow as pa
 
+from model_registry.errors import NightjarError
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.worker import Request
+from pipelines.decode.worker import READY, Request
 from pipelines.rows import WINDOWS, ErrorCode, MediaError
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+START_SECONDS = 120.0  # the imports, from a cold disk
+DYING_SECONDS = 2.0  # between the end of a pipe and the exit status
+
+# The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one lives as long as the process.
+STARTER = ThreadPoolExecutor(1, thread_name_prefix="decode-child-starter")
+
+
+class DecodeChildError(NightjarError):
+    """No decoder can be started here: the machine's fault, and no video's."""
 
 
 class DecodeChild:
-    """One child process, started on first use and again after every death."""
+    """One child process, started on first use and again after every death. For one thread at a time."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.videos = 0
         self.process: subprocess.Popen[bytes] | None = None
-        atexit.register(self.close)
 
     def windows(self, request: Request) -> Iterator[pa.RecordBatch]:
-        """Yield one-row WINDOWS batches as they are decoded; the last says `last`, also when the child dies."""
-        index, ended = 0, False
+        """Yield one-row WINDOWS batches as they are decoded; the last says `last`, also when the child dies.
+
+        A caller that stops early costs the child: what it has still to say belongs to no later video.
+        """
+        served_others = self.process is not None
+        index, ended, answered, dying = 0, False, False, False
         stalled = threading.Event()
         try:
             for batch in self._stream(request, stalled):
                 index, ended = batch["window_index"][0].as_py() + 1, batch["last"][0].as_py()
                 yield batch
-        except (pa.ArrowInvalid, OSError):
-            pass
-        if not ended:
-            error = _how_it_was_lost(stalled.is_set(), self.close(), self.limits)
+            answered = ended
+            dying = not ended
+        except (pa.ArrowException, OSError):
+            dying = True
+        finally:
+            status = None
+            if not answered or stalled.is_set():
+                status = self.close(DYING_SECONDS if dying else 0)
+        if index == 0 and served_others and not stalled.is_set():
+            yield from self.windows(request)  # it may have died of another video
+        elif not ended:
+            error = _how_it_was_lost(stalled.is_set(), status, self.limits)
             yield lost_row(request.content_sha256, index, request.sampling, error)
 
     def _stream(self, request: Request, stalled: threading.Event) -> Iterator[pa.RecordBatch]:
-        process = self._running()
-        if process.stdin is None or process.stdout is None:
-            raise OSError("the decode child has no pipes")
-        process.stdin.write(request.to_line())
-        process.stdin.flush()
+        process, stdin, stdout = self._running()
+        stdin.write(request.to_line())
+        stdin.flush()
         with _Watchdog(process, self.limits.stall_seconds, stalled):
-            stream = pa.ipc.open_stream(process.stdout)
+            stream = pa.ipc.open_stream(stdout)
         while True:
             with _Watchdog(process, self.limits.stall_seconds, stalled):
                 try:
@@ -58,36 +79,55 @@ class DecodeChild:
                     return
             yield batch
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
         if self.process and (self.videos >= self.limits.recycle_after or self.process.poll() is not None):
             self.close()
-        if self.process is None:
-            command = [sys.executable, "-m", "pipelines.decode.worker"]
-            command += [str(os.getpid()), str(self.limits.child_memory_mb)]
-            paths = os.pathsep.join(path for path in sys.path if path)
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **THREADS, "PYTHONPATH": paths},
-            )
-            self.videos = 0
+        self.process = self.process or self._start()
         self.videos += 1
-        return self.process
+        if self.process.stdin is None or self.process.stdout is None:
+            raise OSError("the decode child has no pipes")
+        return self.process, self.process.stdin, self.process.stdout
 
-    def close(self) -> int | None:
-        """Kill the child and return its exit status: negative for the signal that ended it, None if none ran."""
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start a child and wait until it has imported its decoders, which is no video's stall."""
+        command = [sys.executable, "-P", "-m", "pipelines.decode.worker", str(os.getpid())]
+        process = STARTER.submit(
+            subprocess.Popen[bytes],
+            [*command, str(self.limits.child_memory_mb)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **THREADS, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        ).result()
+        self.process, self.videos = process, 0
+        atexit.register(self.close)
+        with _Watchdog(process, START_SECONDS, threading.Event()):
+            greeting = process.stdout.readline() if process.stdout else b""
+        if greeting != READY:
+            raise DecodeChildError(f"the decode child does not start: {_ending(self.close(DYING_SECONDS))}")
+        return process
+
+    def close(self, grace_seconds: float = 0) -> int | None:
+        """Kill the child and return its exit status: negative for the signal that ended it, None if it was alive."""
         if self.process is None:
             return None
         process, self.process = self.process, None
-        ended = process.poll()
+        atexit.unregister(self.close)
+        try:
+            ended = process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            ended = None
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe:
-                pipe.close()
+                _close_quietly(pipe)
         return ended
+
+
+def _close_quietly(pipe: IO[bytes]) -> None:
+    with suppress(OSError):  # what could not be written to the dead is lost
+        pipe.close()
 
 
 class _Watchdog:
@@ -112,8 +152,13 @@ class _Watchdog:
 def _how_it_was_lost(stalled: bool, status: int | None, limits: Limits) -> MediaError:
     if stalled:
         return MediaError(ErrorCode.TIMEOUT, f"the decoder gave nothing for {limits.stall_seconds:g} s")
-    how = f"signal {-status}" if status and status < 0 else f"status {status}"
-    return MediaError(ErrorCode.CRASHED, f"the decoder ended with {how}")
+    return MediaError(ErrorCode.CRASHED, f"the decoder was lost: {_ending(status)}")
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "its answer broke off"
+    return f"it ended with signal {-status}" if status < 0 else f"it ended with status {status}"
 
 
 def lost_row(sha256: str, index: int, sampling: Sampling, error: MediaError) -> pa.RecordBatch:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import decord
@@ -10,45 +11,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Sampling
+from pipelines.decode.orientation import Orientation
 from pipelines.decode.probe import MediaInfo
-from pipelines.decode.sampling import frames_at_ticks, window_slices
+from pipelines.decode.sampling import Frames, frames_at_ticks, window_slices
+from pipelines.decode.sniff import Format
+from pipelines.decode.timeline import Timeline
 
-EDIT_LIST_MS = 100  # decord shows frames that an edit list cuts away; they come before time 0
-Frames = tuple[int, NDArray[np.int64], NDArray[np.uint8]]  # window index, frame_ms [T], frames_THWC
+ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, ValueError, IndexError, AssertionError)
 
 
 class DecordError(Exception):
     """decord cannot read this file, or not on from here; another decoder may."""
 
 
-class DecordReader:
-    """One video, opened: its true timestamps and its sampled frames, window by window."""
+def suits_decord(media: Format, info: MediaInfo, sampling: Sampling) -> bool:
+    """Whether decord is known to read such a video right: it has no AV1, no mirroring, no choice of a track."""
+    turn = info.orientation
+    return (
+        media.decord
+        and info.codec != "av1"
+        and info.video_tracks == 1
+        and turn is not None
+        and (turn == Orientation() or (media.demuxer == "mov" and turn.is_plain_turn))
+        and not sampling.keyframes_only
+    )
 
-    def __init__(self, path: Path, info: MediaInfo, sampling: Sampling) -> None:
-        self.sampling = sampling
+
+class DecordReader:
+    """One video, opened: its sampled frames, window by window.
+
+    `is_intact` tells whether another decoder reads a stretch, from and to in milliseconds, without a complaint.
+    """
+
+    def __init__(
+        self, path: Path, info: MediaInfo, sampling: Sampling, timeline: Timeline, is_intact: Callable[[int, int], bool]
+    ) -> None:
+        self.sampling, self.is_intact = sampling, is_intact
+        if not timeline.is_plain:
+            raise DecordError("decord counts packets, and here a packet is not always a picture that is shown")
+        size = sampling.frame_size(*info.size)
+        width, height = info.orientation.size(*size) if info.orientation else size  # decord turns first, then scales
         try:
-            width, height = sampling.frame_size(*info.upright_size)  # decord turns first, then scales
             self.reader = decord.VideoReader(str(path), width=width, height=height, num_threads=sampling.threads)
-            spans_s = self.reader.get_frame_timestamp(np.arange(len(self.reader)))
-        except (decord.DECORDError, RuntimeError, ValueError, IndexError) as error:
+        except ERRORS as error:
             raise DecordError(_sentence(error)) from error
-        # Presentation order, counted from the container's first timestamp.
-        self.starts_ms = np.round((spans_s[:, 0] - info.start_s) * 1000).astype(np.int64)
-        self.end_ms = round((float(spans_s[-1, 1]) - info.start_s) * 1000)
-        if np.any(np.diff(self.starts_ms) < 0) or self.starts_ms[0] < -EDIT_LIST_MS:
-            raise DecordError("the timestamps run backwards, or an edit list hides frames")
+        self.starts_ms = timeline.starts_ms()
+        if len(self.reader) != len(self.starts_ms):
+            raise DecordError(f"decord counts {len(self.reader)} frames of {len(self.starts_ms)}")
 
     def windows(self) -> Iterator[Frames]:
-        """Decode the frames on screen at each tick; raises DecordError where decord gives up."""
-        first_ms = max(0, int(self.starts_ms[0]))
-        chosen = frames_at_ticks(self.starts_ms - first_ms, self.sampling.interval_ms)
-        frame_ms = np.maximum(self.starts_ms[chosen], 0)
+        """Decode the frames on screen at each tick; raises DecordError where decord gives up, or seems to."""
+        chosen = frames_at_ticks(self.starts_ms - self.starts_ms[0], self.sampling.interval_ms)
+        frame_ms = self.starts_ms[chosen]
+        last_THWC, last_ms = np.empty((0, 1, 1, 3), np.uint8), frame_ms[:0]
         for index, first, end in window_slices(frame_ms, self.sampling.window_ms):
             try:
                 frames_THWC = self.reader.get_batch(chosen[first:end]).asnumpy()
-            except (decord.DECORDError, RuntimeError, ValueError, IndexError) as error:
+            except ERRORS as error:
                 raise DecordError(_sentence(error)) from error
+            self._check_stills([*last_THWC, *frames_THWC], [*last_ms.tolist(), *frame_ms[first:end].tolist()])
+            last_THWC, last_ms = frames_THWC[-1:], frame_ms[end - 1 : end]
             yield index, frame_ms[first:end], frames_THWC
+
+    def _check_stills(self, frames: list[NDArray[np.uint8]], frame_ms: list[int]) -> None:
+        """Over damage decord repeats a frame in silence. So does a still picture: FFmpeg tells the two apart."""
+        repeats = [index for index, (one, two) in enumerate(pairwise(frames)) if np.array_equal(one, two)]
+        if repeats and not self.is_intact(frame_ms[repeats[0]], frame_ms[repeats[-1] + 1]):
+            raise DecordError("decord repeats a frame over damage")
 
 
 def _sentence(error: Exception) -> str:

@@ -14,17 +14,29 @@ from pipelines.rows import ErrorCode, MediaError
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
 
 
-def read_picture(path: Path, sampling: Sampling, limits: Limits) -> NDArray[np.uint8]:
-    """Return uint8 [1, H, W, 3]; transparency is laid on white. Raises MediaError."""
+def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArray[np.uint8], int]:
+    """Return uint8 [1, H, W, 3] and how many more frames there are; transparency is laid on white.
+
+    Raises MediaError.
+    """
     Image.MAX_IMAGE_PIXELS = None  # the header is held to our own limit below
     try:
         with Image.open(path, formats=FORMATS) as picture:
             limits.check_pixels(*picture.size)
-            width, height = sampling.frame_size(*picture.size)
-            picture.draft("RGB", (width, height))
-            upright = ImageOps.exif_transpose(picture).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {error}") from error
+            others = getattr(picture, "n_frames", 1) - 1
+            picture.draft("RGB", sampling.frame_size(*picture.size))
+            upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
+    except MediaError:
+        raise
+    except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
+        raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
     size = sampling.frame_size(*upright.size)
     on_white = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
-    return np.asarray(on_white.resize(size, Image.Resampling.BICUBIC), np.uint8)[None]
+    return np.asarray(on_white.resize(size, Image.Resampling.BICUBIC), np.uint8)[None], others
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale 16-bit grey, which Pillow would clip to white."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -10,11 +13,15 @@ import av
 from av.container import InputContainer
 
 from pipelines.decode.limits import Limits
+from pipelines.decode.orientation import Orientation, orientation_of
 from pipelines.decode.sniff import Format
 from pipelines.rows import ErrorCode, MediaError
 
 FIRST_FRAME_PACKETS = 64
 OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
+GUESSES_DURATION = {"mpeg", "mpegts", "mpegvideo"}  # FFmpeg's guess from bit rate or last packets, not the file's word
+
+MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -23,18 +30,24 @@ class MediaInfo:
 
     has_video: bool
     has_audio: bool
-    width: int = 0  # as coded: before rotation
+    video_tracks: int = 0
+    width: int = 0  # as coded: before it is turned upright
     height: int = 0
     duration_ms: int = 0  # 0 where the container does not say
-    video_ms: int = 0  # of the video stream alone, 0 where unknown
-    start_s: float = 0.0
+    video_end_ms: int = 0  # of the picture track alone, 0 where unknown
+    start_us: int = 0
     codec: str = ""
-    quarter_turns: int = 0  # counter-clockwise, to set the coded picture upright
+    orientation: Orientation | None = None  # None where no frame could be decoded to tell
 
     @property
-    def upright_size(self) -> tuple[int, int]:
-        """(width, height) after rotation."""
-        return (self.height, self.width) if self.quarter_turns % 2 else (self.width, self.height)
+    def size(self) -> tuple[int, int]:
+        """(width, height) as coded."""
+        return self.width, self.height
+
+
+def clock_ms(pts: int, time_base: Fraction, start_us: int) -> int:
+    """Return the milliseconds since the container's first timestamp, in whole numbers so that all readers agree."""
+    return (pts * time_base.numerator * 1_000_000 // time_base.denominator - start_us + 500) // 1000
 
 
 def open_container(path: Path, media: Format) -> InputContainer:
@@ -43,52 +56,83 @@ def open_container(path: Path, media: Format) -> InputContainer:
     try:
         return av.open(str(path), mode="r", format=media.demuxer, options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(ErrorCode.DAMAGED, f"the {media.demuxer} container cannot be opened: {error}") from error
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise MediaError(ErrorCode.DAMAGED, f"the {media.demuxer} container cannot be opened: {why}") from error
 
 
-def first_video(container: InputContainer) -> av.VideoStream | None:
-    """Return the first stream of moving pictures; cover art is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
+def video_tracks(container: InputContainer) -> list[av.VideoStream]:
+    """Return the tracks of moving pictures that can be decoded; cover art is none."""
+    return [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+
+
+def audio_tracks(container: InputContainer) -> list[av.AudioStream]:
+    """Return the tracks of sound that can be decoded."""
+    return [stream for stream in container.streams.audio if stream.codec_context]
 
 
 def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
     """Read the headers and hold them to the limits; raises MediaError."""
     with open_container(path, media) as container:
-        video = first_video(container)
+        videos, audios = video_tracks(container), audio_tracks(container)
         duration_ms = (container.duration or 0) // 1000
-        start_s = (container.start_time or 0) / 1e6
-        has_audio = any(stream.codec_context for stream in container.streams.audio)
-        if video is None or video.codec_context is None:
-            if not has_audio:
-                raise MediaError(ErrorCode.NO_VIDEO, "the container has neither pictures nor sound that can be read")
-            limits.check_duration(duration_ms)
-            return MediaInfo(has_video=False, has_audio=True, duration_ms=duration_ms, start_s=start_s)
-        video_ms = int(video.duration * video.time_base * 1000) if video.duration and video.time_base else 0
-        limits.check_duration(max(duration_ms, video_ms))
-        limits.check_pixels(video.width, video.height)
+        start_us = container.start_time or 0
+        limits.check_duration(duration_ms)
+        if not videos and not audios:
+            raise MediaError(ErrorCode.NO_VIDEO, "the container has neither pictures nor sound that can be read")
+        if not videos:
+            return MediaInfo(has_video=False, has_audio=True, duration_ms=duration_ms, start_us=start_us)
+        video = videos[0]
+        width, height = video.width, video.height  # a refused frame sets them to 0
+        limits.check_pixels(width, height)
+        first_us, orientation = _first_picture(container, video)
+        start_us = min(start_us, first_us)  # FFmpeg may have missed the start of a track of few packets
+        end_ms = _end_ms(video, media, start_us)
+        limits.check_duration(end_ms)
+        says = media.demuxer not in GUESSES_DURATION
         return MediaInfo(
             has_video=True,
-            has_audio=has_audio,
-            width=video.width,
-            height=video.height,
-            duration_ms=duration_ms or video_ms,
-            video_ms=video_ms,
-            start_s=start_s,
+            has_audio=bool(audios),
+            video_tracks=len(videos),
+            width=width,
+            height=height,
+            duration_ms=duration_ms if says else 0,
+            video_end_ms=end_ms if says else 0,
+            start_us=start_us,
             codec=video.codec_context.name,
-            quarter_turns=_quarter_turns(container, video),
+            orientation=orientation,
         )
 
 
-def _quarter_turns(container: InputContainer, video: av.VideoStream) -> int:
-    """Read the display matrix off the first frame; the stream itself does not tell."""
+def _end_ms(video: av.VideoStream, media: Format, start_us: int) -> int:
+    """When the picture track says that it ends; 0 where it does not say."""
+    if media.demuxer == "matroska":
+        return _tagged_ms(video) - start_us // 1000 if _tagged_ms(video) else 0
+    if not video.time_base or not video.duration:
+        return 0
+    return clock_ms((video.start_time or 0) + video.duration, video.time_base, start_us)
+
+
+def _tagged_ms(video: av.VideoStream) -> int:
+    """Read a track's tag, 00:00:05.000000000. What FFmpeg says of a Matroska track it took from its neighbours."""
+    tag = MATROSKA_DURATION.fullmatch(video.metadata.get("DURATION") or "0:00:00")
+    hours, minutes, seconds = tag.groups() if tag else (0, 0, 0)
+    return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000)
+
+
+def _first_picture(container: InputContainer, video: av.VideoStream) -> tuple[int, Orientation | None]:
+    """Return when the pictures begin, in microseconds, and the display matrix, which only a decoded frame tells."""
     video.codec_context.thread_count = 1  # more threads would hold the first frame back
+    first_us = sys.maxsize
     try:
         for packet in islice(container.demux(video), FIRST_FRAME_PACKETS):
+            if packet.pts is not None and packet.time_base and not packet.is_discard:
+                first_us = min(first_us, int(packet.pts * packet.time_base * 1_000_000))
             for frame in packet.decode():
-                return round(frame.rotation / 90) % 4
+                return first_us, orientation_of(frame)
     except av.FFmpegError:
         pass  # a damaged start; the reader will say so
-    return 0
+    return first_us, None

@@ -11,12 +11,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.probe import MediaInfo, first_video, open_container
-from pipelines.decode.sampling import TickFilter
+from pipelines.decode.orientation import orientation_of
+from pipelines.decode.probe import MediaInfo, clock_ms, open_container, video_tracks
+from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
-from pipelines.rows import ErrorCode, MediaError
+from pipelines.decode.timeline import Timeline
 
-Frames = tuple[int, NDArray[np.int64], NDArray[np.uint8]]  # window index, frame_ms [T], frames_THWC
+SCALING = Interpolation.BILINEAR  # decord's, so that a video looks the same to the models whoever decodes it
+JUMP_MS = 1000  # a timestamp this much before its predecessor begins a new count: two recordings in one file
 
 
 class PyAVReader:
@@ -25,9 +27,10 @@ class PyAVReader:
     def __init__(self, path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits) -> None:
         self.path, self.media, self.info = path, media, info
         self.sampling, self.limits = sampling, limits
+        self.size = sampling.frame_size(*info.size)  # as coded; one for the whole video
+        self.orientation = info.orientation
         self.reformatter = VideoReformatter()
-        self.end_ms = 0  # of the last packet that was read
-        self.bad_packets = 0
+        self.timeline = Timeline(info, limits.max_duration_ms, sampling.keyframes_only)
 
     def windows(self) -> Iterator[Frames]:
         """Yield the frames on screen at each tick, window by window; stops quietly where the file breaks."""
@@ -46,62 +49,86 @@ class PyAVReader:
         due = TickFilter(self.sampling.interval_ms)
         held: tuple[int, av.VideoFrame] | None = None
         first_ms = 0
-        for frame in self._frames():
-            start_ms = self._start_ms(frame)
+        for start_ms, frame in self._on_one_clock():
             self.limits.check_duration(start_ms)
             if held is None:
                 first_ms = start_ms
             elif start_ms <= held[0]:
-                continue  # a timestamp that runs backwards shows nothing new
+                continue  # a timestamp that repeats shows nothing new
             elif due.is_due(held[0] - first_ms, start_ms - first_ms):
                 yield held
             held = (start_ms, frame)
         if held and due.is_due(held[0] - first_ms, None):
             yield held
 
+    def _on_one_clock(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Time the frames, also where the file's own clock starts again or is silent."""
+        shift_ms, now_ms = 0, -1
+        for frame in self._frames():
+            own_ms = self._start_ms(frame)
+            start_ms = now_ms + 1 if own_ms is None else own_ms + shift_ms
+            if start_ms < now_ms - JUMP_MS:
+                self.timeline.jumps += 1
+                shift_ms += now_ms + 1 - start_ms
+                start_ms = now_ms + 1
+            now_ms = max(now_ms, start_ms)
+            yield max(0, start_ms), frame
+
+    def _start_ms(self, frame: av.VideoFrame) -> int | None:
+        if frame.pts is None or frame.time_base is None:
+            return None
+        return clock_ms(frame.pts, frame.time_base, self.info.start_us)
+
     def _frames(self) -> Iterator[av.VideoFrame]:
+        seen = False
         with open_container(self.path, self.media) as container:
-            stream = first_video(container)
-            if stream is None:
-                raise MediaError(ErrorCode.NO_VIDEO, "the container has no pictures")
-            stream.codec_context.thread_count = self.sampling.threads
-            stream.codec_context.thread_type = "AUTO"
-            if self.sampling.keyframes_only:
-                stream.codec_context.skip_frame = "NONKEY"
-            seen = False
-            try:
-                for packet in container.demux(stream):
-                    if packet.size == 0 and packet.pts is not None:
-                        continue  # Theora repeats a frame so; only the flushing packet may be empty
-                    self._extend_end(packet)
-                    try:
-                        for frame in packet.decode():
-                            seen = True
-                            self.bad_packets += frame.is_corrupt
-                            yield frame
-                    except av.FFmpegError:
-                        self.bad_packets += seen  # before the first frame it is only a late tune-in
-            except av.FFmpegError:
-                self.bad_packets += 1  # the demuxer cannot go on
+            self._set_up(video_tracks(container)[0].codec_context)
+            for packet in self.timeline.packets(container):
+                if packet.size == 0 and packet.pts is not None:
+                    continue  # Theora repeats a frame so; only the flushing packet may be empty
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self.timeline.bad_packets += seen  # before the first frame it is only a late tune-in
+                    continue
+                for frame in frames:
+                    seen = True
+                    self.timeline.bad_packets += frame.is_corrupt
+                    self.timeline.shown(self._start_ms(frame) or 0)
+                    yield frame
+        self.timeline.shown(self.timeline.end_ms)
 
-    def _extend_end(self, packet: av.Packet[av.VideoStream]) -> None:
-        if packet.pts is not None and packet.time_base is not None and not packet.is_discard:
-            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self.info.start_s
-            self.end_ms = max(self.end_ms, round(end_s * 1000))
-
-    def _start_ms(self, frame: av.VideoFrame) -> int:
-        return max(0, round(((frame.time or 0.0) - self.info.start_s) * 1000))
+    def _set_up(self, codec: av.VideoCodecContext) -> None:
+        codec.thread_count, codec.thread_type = self.sampling.threads, "AUTO"
+        codec.options = {"max_pixels": str(self.limits.max_pixels)}
+        if self.sampling.keyframes_only:
+            codec.skip_frame = "NONKEY"
 
     def _pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """Scale in FFmpeg, then turn by the display matrix: uint8 [H, W, 3]."""
+        """Scale in FFmpeg, then turn upright: uint8 [H, W, 3], one shape for the whole video."""
         self.limits.check_pixels(frame.width, frame.height)
-        width, height = self.sampling.frame_size(frame.width, frame.height)
-        small = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BICUBIC)
-        return np.rot90(small.to_ndarray(), round(frame.rotation / 90) % 4)
+        if self.orientation is None:
+            self.orientation = orientation_of(frame)
+        small = self.reformatter.reformat(frame, *self.size, "rgb24", interpolation=SCALING)
+        return self.orientation.upright(small.to_ndarray().astype(np.uint8, copy=False))
 
 
 def _packed(index: int, window: list[tuple[int, NDArray[np.uint8]]]) -> Frames:
-    """Stack a window; a stream that changes its size in between keeps the frames of the first size."""
-    shape = window[0][1].shape
-    same = [(ms, pixels) for ms, pixels in window if pixels.shape == shape]
-    return index, np.array([ms for ms, _ in same], np.int64), np.stack([pixels for _, pixels in same])
+    return index, np.array([ms for ms, _ in window], np.int64), np.stack([pixels for _, pixels in window])
+
+
+def is_intact(path: Path, media: Format, info: MediaInfo, from_ms: int, to_ms: int) -> bool:
+    """Decode the stretch between two times, from the keyframe before, and tell whether nothing in it is damaged."""
+    with open_container(path, media) as container:
+        stream = video_tracks(container)[0]
+        try:
+            container.seek(from_ms * 1000 + info.start_us)
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if frame.is_corrupt or frame.pts is None or frame.time_base is None:
+                        return False
+                    if clock_ms(frame.pts, frame.time_base, info.start_us) >= to_ms:
+                        return True
+        except av.FFmpegError:
+            return False
+    return True

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.decode.audio_reader import AudioReader
-from pipelines.decode.decord_reader import DecordError, DecordReader
+from pipelines.decode.decord_reader import DecordError, DecordReader, suits_decord
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.picture_reader import read_picture
 from pipelines.decode.probe import MediaInfo, probe
-from pipelines.decode.pyav_reader import PyAVReader
-from pipelines.decode.sniff import Format, format_of
+from pipelines.decode.pyav_reader import PyAVReader, is_intact
+from pipelines.decode.sampling import Frames
+from pipelines.decode.sniff import Format, opened
+from pipelines.decode.timeline import Timeline, read_timeline
 from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
 
 MISSING_MS = 1500  # a picture track that ends this much before its own header says is cut off
 MISSING_SHARE = 0.05
+UNREAD_BYTES = 1 << 16
+UNREAD_SHARE = 0.25  # of a file, behind its last packet: more than an index at the end takes
 
 
 @dataclass(frozen=True)
@@ -34,18 +39,16 @@ class End:
 
 def read(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
     """Yield the windows of a file in order, then one End. Raises MediaError where nothing can be read."""
-    media = format_of(path, limits)
-    if media.is_picture:
-        frames_THWC = read_picture(path, sampling, limits)
-        yield Window(0, 0, 0, (0,), frames_THWC)
-        yield End("picture", "pillow", 0)
-        return
-    info = probe(path, media, limits)
-    audio = AudioReader(path, media, info)
-    if not info.has_video:
-        yield from _sound_only(audio, sampling, limits)
-        return
-    yield from _with_sound(_Frames(path, media, info, sampling, limits), audio, info, sampling)
+    with opened(path, limits) as (lent, media):
+        if media.is_picture:
+            yield from _picture(lent, sampling, limits)
+            return
+        info = probe(lent, media, limits)
+        audio = AudioReader(lent, media, info, limits)
+        if info.has_video:
+            yield from _with_sound(_Frames(lent, media, info, sampling, limits), audio, info, sampling, limits)
+        else:
+            yield from _sound_only(audio, sampling, limits)
 
 
 class _Frames:
@@ -54,31 +57,49 @@ class _Frames:
     def __init__(self, path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits) -> None:
         self.path, self.media, self.info, self.sampling, self.limits = path, media, info, sampling, limits
         self.decoder = "decord"
-        self.end_ms = 0
-        self.bad_packets = 0
+        self.timeline = Timeline(info, limits.max_duration_ms)
 
-    def windows(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
+    def windows(self) -> Iterator[Frames]:
         done = -1
-        if self.media.decord and not self.sampling.keyframes_only and self.info.codec != "av1":
-            try:
-                reader = DecordReader(self.path, self.info, self.sampling)
-                for window in reader.windows():
-                    yield window
-                    done = window[0]
-                self.end_ms = reader.end_ms
-            except DecordError:
-                pass
-            else:
-                return
-        self.decoder = "pyav"
-        fallback = PyAVReader(self.path, self.media, self.info, self.sampling, self.limits)
-        for window in fallback.windows():
-            if window[0] > done:
+        try:
+            for window in self._by_decord():
                 yield window
-        self.end_ms, self.bad_packets = fallback.end_ms, fallback.bad_packets
+                done = window[0]
+        except DecordError:
+            self.decoder = "pyav"
+            for window in self._by_pyav():
+                if window[0] > done:
+                    yield window
+
+    def _by_decord(self) -> Iterator[Frames]:
+        if not suits_decord(self.media, self.info, self.sampling):
+            raise DecordError("not for decord")
+        self.timeline = read_timeline(self.path, self.media, self.info, self.limits)
+        intact = partial(is_intact, self.path, self.media, self.info)
+        yield from DecordReader(self.path, self.info, self.sampling, self.timeline, intact).windows()
+
+    def _by_pyav(self) -> Iterator[Frames]:
+        reader = PyAVReader(self.path, self.media, self.info, self.sampling, self.limits)
+        self.timeline = reader.timeline
+        yield from reader.windows()
+
+    def damage(self) -> str | None:
+        """What was wrong with the pictures on the way, None for nothing."""
+        seen, size = self.timeline, self.path.stat().st_size
+        if seen.lost_ms > MISSING_MS:
+            return f"{seen.lost_ms / 1000:.1f} s of the pictures could not be decoded"
+        if seen.bad_packets:
+            return f"{seen.bad_packets} packets or frames of the video are damaged"
+        if seen.jumps:
+            return f"the clock of the video jumps back, {seen.jumps} times"
+        if (unread := size - seen.read_to) > max(UNREAD_BYTES, UNREAD_SHARE * size):
+            return f"the last {unread:,} of {size:,} bytes could not be read"
+        return None
 
 
-def _with_sound(frames: _Frames, audio: AudioReader, info: MediaInfo, sampling: Sampling) -> Iterator[Window | End]:
+def _with_sound(
+    frames: _Frames, audio: AudioReader, info: MediaInfo, sampling: Sampling, limits: Limits
+) -> Iterator[Window | End]:
     """Join every window of frames with its stretch of sound; a stretch with only one of the two is a window too."""
     per_window = sampling.window_ms * AUDIO_HZ // 1000
     index = 0
@@ -92,9 +113,10 @@ def _with_sound(frames: _Frames, audio: AudioReader, info: MediaInfo, sampling: 
     if last_frame_ms < 0:
         raise MediaError(ErrorCode.DAMAGED, f"no frame of the {info.codec} video could be decoded")
     while len(sound := audio.take(per_window)):
+        limits.check_duration(audio.end_ms)
         yield _window(index, sampling, sound)
         index += 1
-    end_ms = max(frames.end_ms, last_frame_ms)
+    end_ms = max(frames.timeline.end_ms, last_frame_ms)
     yield End("video", frames.decoder, max(end_ms, audio.end_ms), _how_it_ended(frames, audio, info, end_ms))
 
 
@@ -111,14 +133,18 @@ def _window(
 
 
 def _how_it_ended(frames: _Frames, audio: AudioReader, info: MediaInfo, end_ms: int) -> MediaError | None:
-    promised_ms = info.video_ms or info.duration_ms
-    if promised_ms - end_ms > max(MISSING_MS, MISSING_SHARE * promised_ms):
-        seen = f"pictures end at {end_ms / 1000:.1f} s of {promised_ms / 1000:.1f} s"
-        return MediaError(ErrorCode.TRUNCATED, seen)
-    if frames.bad_packets:
-        return MediaError(ErrorCode.DAMAGED, f"{frames.bad_packets} packets or frames of the video are damaged")
-    if audio.failed:
-        return MediaError(ErrorCode.DAMAGED, f"the sound track breaks off at {audio.end_ms / 1000:.1f} s")
+    """Hold what was seen to what the file promises; a container that speaks for all its tracks may mean the sound."""
+    promised_ms = info.video_end_ms or info.duration_ms
+    seen_ms = end_ms if info.video_end_ms else max(end_ms, audio.end_ms)
+    if promised_ms - seen_ms > max(MISSING_MS, MISSING_SHARE * promised_ms):
+        ends = f"pictures end at {end_ms / 1000:.1f} s of {promised_ms / 1000:.1f} s"
+        return MediaError(ErrorCode.TRUNCATED, ends)
+    if damage := frames.damage():
+        return MediaError(ErrorCode.DAMAGED, damage)
+    if audio.bad_packets:
+        return MediaError(ErrorCode.DAMAGED, f"{audio.bad_packets} packets or frames of the sound are damaged")
+    if info.video_tracks > 1:
+        return MediaError(ErrorCode.UNSUPPORTED, f"only the first of {info.video_tracks} picture tracks was looked at")
     return None
 
 
@@ -133,3 +159,10 @@ def _sound_only(audio: AudioReader, sampling: Sampling, limits: Limits) -> Itera
         raise MediaError(ErrorCode.DAMAGED, "no sample of the sound could be decoded")
     unseen = MediaError(ErrorCode.NO_VIDEO, "there is sound and no picture, and no model of this run listens")
     yield End("audio", "pyav", audio.end_ms, unseen)
+
+
+def _picture(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
+    frames_THWC, others = read_picture(path, sampling, limits)
+    yield Window(0, 0, 0, (0,), frames_THWC)
+    unseen = MediaError(ErrorCode.UNSUPPORTED, f"the picture moves, and {others} more frames were not looked at")
+    yield End("picture", "pillow", 0, unseen if others else None)

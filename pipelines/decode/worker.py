@@ -24,6 +24,7 @@ from pipelines.decode.read import End, read
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
 
 PR_SET_PDEATHSIG = 1
+READY = b"ready\n"  # said once, when everything is imported
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,14 @@ def rows(request: Request) -> Iterator[dict[str, Any]]:
                 spent = time.perf_counter()
             held = step
     except MediaError as error:
-        end = End("video", "", held.end_ms if held else 0, error)
-        yield _row(request, held, spent, end)
+        yield _row(request, held, spent, _broken_off(held, error))
+    except Exception as error:  # noqa: BLE001 whatever a decoder raises costs this video only
+        crash = MediaError(ErrorCode.CRASHED, f"the decoder failed with {type(error).__name__}")
+        yield _row(request, held, spent, _broken_off(held, crash))
+
+
+def _broken_off(held: Window | None, error: MediaError) -> End:
+    return End("video", "", held.end_ms if held else 0, error)
 
 
 def _check_unchanged(request: Request) -> None:
@@ -124,6 +131,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a decoder prints must not land among the rows
+    out.write(READY)
+    out.flush()
     for line in sys.stdin.buffer:
         answer(Request.from_line(line), out)
 

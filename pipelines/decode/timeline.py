@@ -1,0 +1,92 @@
+"""What the packets of the picture track say without being decoded: when pictures are shown, and which were lost."""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from pipelines.decode.limits import Limits
+from pipelines.decode.probe import MediaInfo, clock_ms, open_container, video_tracks
+from pipelines.decode.sniff import Format
+
+
+class Timeline:
+    """Filled packet by packet while a file is read; a decoder may tell it which pictures came out."""
+
+    def __init__(self, info: MediaInfo, longest_ms: int, keyframes_only: bool = False) -> None:
+        self.info, self.longest_ms, self.keyframes_only = info, longest_ms, keyframes_only
+        self.end_ms = 0
+        self.read_to = 0  # bytes of the file, all tracks
+        self.is_plain = True  # every packet is one picture at a time of its own; none is hidden or known as damaged
+        self.bad_packets = 0
+        self.lost_ms = 0  # the longest stretch whose packets gave no picture
+        self.jumps = 0  # of the clock, back
+        self._starts = array("q")
+        self._last_dts: int | None = None
+        self._awaited: list[int] = []  # a heap
+
+    def packets(self, container: InputContainer) -> Iterator[av.Packet[Any]]:
+        """Demux to the end of the file or to where it breaks; yield the packets of the picture track."""
+        stream = video_tracks(container)[0]
+        try:
+            for packet in container.demux():
+                self.read_to = max(self.read_to, (packet.pos or 0) + packet.size)
+                if packet.stream is stream:
+                    self._note(packet)
+                    yield packet
+        except av.FFmpegError:
+            self._is_bad()
+
+    def starts_ms(self) -> NDArray[np.int64]:
+        """When the pictures are shown, in order."""
+        return np.sort(np.array(self._starts, np.int64))
+
+    def shown(self, start_ms: int) -> None:
+        """A picture came out: packets that were due before it are not coming any more."""
+        while self._awaited and self._awaited[0] <= start_ms:
+            self.lost_ms = max(self.lost_ms, start_ms - heapq.heappop(self._awaited))
+
+    def _note(self, packet: av.Packet[Any]) -> None:
+        if packet.pts is None or packet.time_base is None:
+            self.is_plain &= packet.size == 0  # as the flushing packet at the end is
+            return
+        start_ms = clock_ms(packet.pts, packet.time_base, self.info.start_us)
+        if abs(start_ms) > self.longest_ms:
+            self._is_bad()
+            return
+        self.is_plain &= not (packet.is_discard or packet.is_corrupt)
+        if packet.dts is not None:  # Matroska has none before the first pictures are put in order
+            self.is_plain &= self._last_dts is None or packet.dts > self._last_dts
+            self._last_dts = packet.dts
+        self._starts.append(start_ms)
+        if not packet.is_discard:
+            self._await(packet, start_ms)
+
+    def _await(self, packet: av.Packet[Any], start_ms: int) -> None:
+        length_ms = clock_ms(packet.duration or 0, packet.time_base, 0)
+        self.end_ms = max(self.end_ms, min(start_ms + length_ms, self.longest_ms))
+        if packet.is_keyframe or not self.keyframes_only:
+            heapq.heappush(self._awaited, start_ms)
+
+    def _is_bad(self) -> None:
+        self.bad_packets += 1
+        self.is_plain = False
+
+
+def read_timeline(path: Path, media: Format, info: MediaInfo, limits: Limits) -> Timeline:
+    """Demux a file once and decode nothing."""
+    timeline = Timeline(info, limits.max_duration_ms)
+    with open_container(path, media) as container:
+        for _ in timeline.packets(container):
+            pass
+    gaps_ms = np.diff(timeline.starts_ms(), prepend=-1)
+    timeline.is_plain &= len(gaps_ms) > 0 and bool(np.all(gaps_ms > 0))
+    return timeline

@@ -1,0 +1,96 @@
+"""A still picture is a video of one frame, upright, on white, and refused where it is broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.rows import ErrorCode
+from tests.footage import corners, noise
+from tests.watching import watch
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "AVIF"])
+def test_every_kind(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "picture"
+    Image.fromarray(corners(3, 128, 64)).save(path, kind)
+    seen = watch(path)
+    assert seen.error is None
+    assert seen.end is not None
+    assert (seen.end.media, seen.end.decoder, seen.end.duration_ms) == ("picture", "pillow", 0)
+    assert (seen.frame_ms, seen.frames_THWC.shape) == ([0], (1, 64, 128, 3))
+    assert np.abs(seen.frames_THWC[0].astype(int) - corners(3, 128, 64)).mean() < 5
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "CMYK", "YCbCr", "RGBA"])
+def test_every_mode(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (64, 64)).save(tmp_path / "picture", "JPEG" if mode in {"CMYK", "YCbCr"} else "PNG")
+    seen = watch(tmp_path / "picture")
+    assert seen.error is None
+    assert seen.frames_THWC.shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
+    upright = Image.fromarray(corners(0, 128, 64))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(watch(tmp_path / "a.png").frames_THWC[0], corners(0, 128, 64))
+
+
+def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "a.png")
+    assert watch(tmp_path / "a.png").frames_THWC.min() == 255
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG", "AVIF"])
+def test_of_a_picture_that_moves_only_the_first_frame_is_seen_and_it_says_so(tmp_path: Path, kind: str) -> None:
+    frames = [Image.fromarray(corners(index, 64, 64)) for index in range(3)]
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], duration=500)
+    seen = watch(tmp_path / "a")
+    assert (seen.frame_ms, seen.code) == ([0], ErrorCode.UNSUPPORTED)
+    assert str(seen.error) == "the picture moves, and 2 more frames were not looked at"
+
+
+def test_sixteen_bits_of_grey_are_not_white(tmp_path: Path) -> None:
+    grey = np.linspace(0, 65_535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    assert np.abs(watch(tmp_path / "a.png").frames_THWC[0, :, :, 0].astype(int) - (grey >> 8)).max() == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "AVIF"])
+def test_a_cut_picture_is_damaged(tmp_path: Path, kind: str) -> None:
+    Image.fromarray(noise(0, 64, 64)).save(tmp_path / "whole", kind)
+    whole = (tmp_path / "whole").read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        (tmp_path / "cut").write_bytes(whole[: int(share * len(whole))])
+        seen = watch(tmp_path / "cut")
+        assert seen.code == ErrorCode.DAMAGED
+        assert str(tmp_path) not in str(seen.error)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "AVIF"])
+def test_flipped_bits_end_in_a_frame_or_a_reason(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "words"
+    Image.fromarray(noise(0, 64, 64)).save(tmp_path / "whole", kind, **({} if kind == "BMP" else {"exif": exif}))
+    whole = (tmp_path / "whole").read_bytes()
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        flipped = bytearray(whole)
+        for at in random.integers(12, min(len(whole), 12 + 40 * (1 + seed % 20)), 4):
+            flipped[at] ^= 1 << int(random.integers(8))
+        (tmp_path / "flipped").write_bytes(flipped)
+        seen = watch(tmp_path / "flipped")
+        assert seen.error or seen.frames_THWC.shape[0] == 1
+
+
+def test_long_and_thin(tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 1)).save(tmp_path / "a.png")
+    assert watch(tmp_path / "a.png").frames_THWC.shape == (1, 64, 256, 3)
