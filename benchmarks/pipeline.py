@@ -29,7 +29,7 @@ from pipelines.nightly import SOURCE, Machines, nightly_stages
 from pipelines.run import look
 from pipelines.stage import Stage
 
-VIDEOS = 120
+VIDEOS = 100
 LIMITS = Limits()
 
 

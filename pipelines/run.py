@@ -16,6 +16,7 @@ from pipelines.rows import CONTENTS
 from pipelines.stage import PipelineError, Stage, refuse_if_short, run
 from pipelines.storage import modified_ns
 
+RESERVED_SHARE = 0.1  # of the machine, split among the stages; Ray Data's 0.5 leaves decoding one task on two cores
 TARGET_BLOCK_BYTES = 64 << 20  # a few windows: enough for the model's batches, little enough to hold several
 HASH_ROWS = 64  # rows a hashing task takes
 Advance = Callable[[pa.Table], None]  # called with each table of finished rows
@@ -89,6 +90,7 @@ def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Itera
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the jobs show their own
     context.target_max_block_size = TARGET_BLOCK_BYTES
+    context.op_resource_reservation_ratio = RESERVED_SHARE
     chunks = [table.slice(start, rows_a_task).combine_chunks() for start in range(0, table.num_rows, rows_a_task)]
     rows = run(stages, ray.data.from_arrow(chunks))
     try:

@@ -259,9 +259,7 @@ def test_a_pattern_in_a_name_is_only_a_name(tmp_path: Path) -> None:
     assert watch(tmp_path / "img%03d.png").frames_THWC[0, 0, 0].tolist() == [255, 0, 0]
 
 
-@pytest.mark.parametrize(
-    "name", ["img%03d.jpg", "img*.png", "list.m3u8", "x.sdp", "x.ffconcat", "concat:a|b"]
-)
+@pytest.mark.parametrize("name", ["img%03d.jpg", "img*.png", "list.m3u8", "x.sdp", "x.ffconcat", "concat:a|b"])
 def test_a_film_is_read_under_any_name(tmp_path: Path, film: Path, name: str, decoder: str) -> None:
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "img001.jpg")
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "img001.png")
