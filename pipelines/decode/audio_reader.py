@@ -11,7 +11,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits
-from pipelines.decode.probe import MediaInfo, audio_tracks, clock_ms, open_container
+from pipelines.decode.probe import MediaInfo, audio_tracks, clock_ms, demux, open_container
 from pipelines.decode.sniff import Format
 from pipelines.rows import AUDIO_HZ
 
@@ -64,7 +64,7 @@ class AudioReader:
     def _frames(self, container: InputContainer) -> Iterator[av.AudioFrame]:
         seen = False
         try:
-            for packet in container.demux(audio_tracks(container)[0]):
+            for packet in demux(container, audio_tracks(container)[0]):
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:

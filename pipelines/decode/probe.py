@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar, cast
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 
 from pipelines.decode.limits import Limits
 from pipelines.decode.orientation import Orientation, orientation_of
@@ -21,6 +25,7 @@ FIRST_FRAME_PACKETS = 64
 OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
 GUESSES_DURATION = {"mpeg", "mpegts", "mpegvideo"}  # FFmpeg's guess from bit rate or last packets, not the file's word
 
+Track = TypeVar("Track", bound=Stream)
 MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -72,6 +77,15 @@ def video_tracks(container: InputContainer) -> list[av.VideoStream]:
 def audio_tracks(container: InputContainer) -> list[av.AudioStream]:
     """Return the tracks of sound that can be decoded."""
     return [stream for stream in container.streams.audio if stream.codec_context]
+
+
+def demux(container: InputContainer, *tracks: Track) -> Iterator[av.Packet[Track]]:
+    """Yield the packets of some tracks, then an empty one for each; raises av.FFmpegError.
+
+    A track that appears on the way, as in a transport stream, makes PyAV stumble after the last packet.
+    """
+    with suppress(IndexError):
+        yield from cast("Iterator[av.Packet[Track]]", container.demux(list(tracks)))
 
 
 def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
@@ -128,7 +142,7 @@ def _first_picture(container: InputContainer, video: av.VideoStream) -> tuple[in
     video.codec_context.thread_count = 1  # more threads would hold the first frame back
     first_us = sys.maxsize
     try:
-        for packet in islice(container.demux(video), FIRST_FRAME_PACKETS):
+        for packet in islice(demux(container, video), FIRST_FRAME_PACKETS):
             if packet.pts is not None and packet.time_base and not packet.is_discard:
                 first_us = min(first_us, int(packet.pts * packet.time_base * 1_000_000))
             for frame in packet.decode():

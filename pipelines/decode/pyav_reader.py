@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.orientation import orientation_of
-from pipelines.decode.probe import MediaInfo, clock_ms, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline
@@ -100,13 +100,12 @@ class PyAVReader:
 
     def _set_up(self, codec: av.VideoCodecContext) -> None:
         codec.thread_count, codec.thread_type = self.sampling.threads, "AUTO"
-        codec.options = {"max_pixels": str(self.limits.max_pixels)}
+        codec.options = {"max_pixels": str(self.limits.max_pixels)}  # a stream may grow on the way
         if self.sampling.keyframes_only:
             codec.skip_frame = "NONKEY"
 
     def _pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Scale in FFmpeg, then turn upright: uint8 [H, W, 3], one shape for the whole video."""
-        self.limits.check_pixels(frame.width, frame.height)
         if self.orientation is None:
             self.orientation = orientation_of(frame)
         small = self.reformatter.reformat(frame, *self.size, "rgb24", interpolation=SCALING)
@@ -123,7 +122,7 @@ def is_intact(path: Path, media: Format, info: MediaInfo, from_ms: int, to_ms: i
         stream = video_tracks(container)[0]
         try:
             container.seek(from_ms * 1000 + info.start_us)
-            for packet in container.demux(stream):
+            for packet in demux(container, stream):
                 for frame in packet.decode():
                     if frame.is_corrupt or frame.pts is None or frame.time_base is None:
                         return False

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits
-from pipelines.decode.probe import MediaInfo, clock_ms, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sniff import Format
 
 
@@ -37,7 +37,7 @@ class Timeline:
         """Demux to the end of the file or to where it breaks; yield the packets of the picture track."""
         stream = video_tracks(container)[0]
         try:
-            for packet in container.demux():
+            for packet in demux(container, *container.streams):
                 self.read_to = max(self.read_to, (packet.pos or 0) + packet.size)
                 if packet.stream is stream:
                     self._note(packet)

@@ -173,6 +173,7 @@ def test_a_child_that_dies_of_the_video_before_is_not_blamed_on_the_next(
     child = start_child()
     assert ends_well(child, film)
     decord_does("os.unlink(Path(__file__).with_name('order')); Path(__file__).with_name('order').touch(); os.abort()")
+    assert ends_well(child, film)
     child.close()
     decord_does("open(Path(__file__).with_name('count'), 'a').write('x'); os.abort()")
     (row,) = rows(child, film)
@@ -232,6 +233,7 @@ def test_a_caller_that_stops_early_leaves_nothing_for_the_next_video(
         for _ in range(stop_after):
             next(windows)
         windows.close()
+        assert child.process is None
         assert ends_well(child, film)
 
 
@@ -270,19 +272,34 @@ PARENT = """
     for batch in child.windows(request):
         print(child.process.pid, batch.num_rows, flush=True)
         if sys.argv[2] == "middle":
-            break_off = input()
+            input()
+    if sys.argv[2] == "hanging":
+        list(child.windows(request))
     input()
+"""
+HANGS_THE_SECOND_TIME = """
+    second = Path(__file__).with_name("second")
+    if second.exists():
+        second.with_name("hanging").touch()
+        ctypes.PyDLL(None).sleep(600)
+    second.touch()
 """
 
 
-@pytest.mark.parametrize("when", ["middle", "idle"])
-def test_the_child_dies_with_its_parent(long_film: Path, film: Path, when: str) -> None:
+@pytest.mark.parametrize("when", ["middle", "idle", "hanging"])
+def test_the_child_dies_with_its_parent(
+    long_film: Path, film: Path, when: str, decord_does: Callable[[str], None], tmp_path: Path
+) -> None:
     path = long_film if when == "middle" else film
-    command = [sys.executable, "-c", textwrap.dedent(PARENT), str(path), when]
+    decord_does(HANGS_THE_SECOND_TIME if when == "hanging" else "")
+    shadow = tmp_path / "shadow"
+    code = f"import sys; sys.path.insert(0, {str(shadow)!r})\n" + textwrap.dedent(PARENT)
+    command = [sys.executable, "-c", code, str(path), when]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         assert is_alive(pid)
+        assert when != "hanging" or wait_until(lambda: (shadow / "decord" / "hanging").exists())
         parent.kill()
         parent.wait()
         assert wait_until(lambda: not is_alive(pid))

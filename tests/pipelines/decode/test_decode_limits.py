@@ -143,8 +143,18 @@ def test_a_film_that_grows_beyond_measure(tmp_path: Path, frame: int) -> None:
     path = tmp_path / "a.ivf"
     path.write_bytes(_vp8_claims(film, frame, 16_383, 16_383))
     seen = watch(path)
-    assert seen.code in {ErrorCode.TOO_MANY_PIXELS, ErrorCode.DAMAGED}
-    assert (0 in seen.frame_ms) == (frame > 0)
+    assert seen.code == ErrorCode.DAMAGED
+    assert seen.frame_ms == ([0, 1000, 2000, 3000] if frame else [2000, 3000, 4000, 5000])
+
+
+def test_a_stream_that_grows_over_the_limit_is_not_decoded_from_there(tmp_path: Path) -> None:
+    small = write_film(tmp_path / "one.ts", size=(96, 64)).read_bytes()
+    large = write_film(tmp_path / "two.ts", times_ms=range(3000, 6000, 100), size=(192, 128)).read_bytes()
+    path = tmp_path / "a.ts"
+    path.write_bytes(small + large)
+    assert watch(path).error is None
+    seen = watch(path, SMALL, Limits(max_pixels=160 * 128))
+    assert (seen.frame_ms, seen.code) == ([0, 1000, 2000], ErrorCode.DAMAGED)
 
 
 def test_a_size_that_changes_on_the_way_changes_no_shape_and_loses_no_frame(tmp_path: Path) -> None:

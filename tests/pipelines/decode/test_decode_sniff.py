@@ -372,7 +372,7 @@ def test_a_data_reference_is_not_followed(referring: Path) -> None:
 
 
 def test_ffmpeg_may_open_nothing_but_files() -> None:
-    assert probe.OPTIONS["protocol_whitelist"] == "file"
+    assert probe.OPTIONS == {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
 
 
 def test_corners_are_distinct() -> None:

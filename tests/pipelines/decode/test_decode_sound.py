@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.rows import AUDIO_HZ, ErrorCode
-from tests.footage import SoundTrack, Tone, write_film, write_sound
+from tests.footage import SoundTrack, Tone, noise, write_film, write_sound
 from tests.watching import SMALL, watch
 
 
@@ -84,6 +84,22 @@ def test_sound_that_outlasts_the_pictures(tmp_path: Path, decoder: str, suffix: 
     assert seen.error is None
     assert seen.end is not None
     assert seen.end.duration_ms == pytest.approx(35_000, abs=100)
+
+
+def test_a_container_that_speaks_for_all_its_tracks_may_mean_the_sound(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", tone=Tone(8.0)).read_bytes().replace(b"DURATION", b"DURATI0N")
+    (tmp_path / "a.mkv").write_bytes(film)
+    assert watch(tmp_path / "a.mkv").error is None
+    half = tmp_path / "half.mkv"
+    half.write_bytes(film[: len(film) // 2])
+    assert watch(half).code == ErrorCode.TRUNCATED
+
+
+def test_pictures_that_end_before_their_own_track_says(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mkv", tone=Tone(8.0))
+    path.write_bytes(path.read_bytes().replace(b"00:00:03.0", b"00:00:08.0"))
+    seen = watch(path)
+    assert (seen.code, str(seen.error)) == (ErrorCode.TRUNCATED, "pictures end at 3.0 s of 8.0 s")
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -159,6 +175,19 @@ def test_sound_that_changes_its_rate_and_channels_on_the_way(tmp_path: Path) -> 
     seen = watch(path)
     assert pitch(second(seen.sound, 1.0)) == pytest.approx(440, abs=3)
     assert pitch(second(seen.sound, 4.0)) == pytest.approx(440, abs=3)
+
+
+def test_a_track_that_appears_on_the_way_does_no_harm(tmp_path: Path) -> None:
+    one = write_film(tmp_path / "one.flv", seconds=20, codec="flv", draw=noise, size=(320, 240)).read_bytes()
+    tone = Tone(4.0, start_s=20.0, codec="libmp3lame", rate=44_100)
+    two = write_film(tmp_path / "two.flv", times_ms=range(20_000, 24_000, 100), codec="flv", tone=tone).read_bytes()
+    path = tmp_path / "a.flv"
+    path.write_bytes(one[:4] + b"\x01" + one[5:] + two[13:])  # the header speaks of pictures only
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+    seen = watch(path)
+    assert seen.frame_ms == list(range(0, 24_000, 1000))
+    assert seen.error is None
 
 
 @pytest.mark.parametrize("layout", ["7.1", "hexadecagonal"])
