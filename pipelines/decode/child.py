@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import IO, Any
 
 import pyarrow as pa
@@ -44,7 +45,6 @@ class DecodeChild:
 
         A caller that stops early costs the child: what it has still to say belongs to no later video.
         """
-        served_others = self.process is not None
         index, ended, answered, dying = 0, False, False, False
         stalled = threading.Event()
         try:
@@ -59,8 +59,8 @@ class DecodeChild:
             status = None
             if not answered or stalled.is_set():
                 status = self.close(DYING_SECONDS if dying else 0)
-        if index == 0 and served_others and not stalled.is_set():
-            yield from self.windows(request)  # it may have died of another video
+        if index == 0 and request.decord and not stalled.is_set():
+            yield from self.windows(replace(request, decord=False))  # decord aborts, at times for the video before
         elif not ended:
             error = _how_it_was_lost(stalled.is_set(), status, self.limits)
             yield lost_row(request.content_sha256, index, request.sampling, error)

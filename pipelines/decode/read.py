@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,12 +37,16 @@ class End:
     error: MediaError | None = None
 
 
-def read(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
-    """Yield the windows of a file in order, then one End. Raises MediaError where nothing can be read."""
+def read(path: Path, sampling: Sampling, limits: Limits, decord: bool = True) -> Iterator[Window | End]:
+    """Yield the windows of a file in order, then one End. Raises MediaError where nothing can be read.
+
+    `decord=False` leaves it all to PyAV.
+    """
     with opened(path, limits) as (lent, media):
         if media.is_picture:
             yield from _picture(lent, sampling, limits)
             return
+        media = replace(media, decord=media.decord and decord)
         info = probe(lent, media, limits)
         audio = AudioReader(lent, media, info, limits)
         if info.has_video:

@@ -36,6 +36,7 @@ class Request:
     size: int  # bytes, as hashed: another size now means another content
     sampling: Sampling
     limits: Limits
+    decord: bool = True  # whether decord may have it first
 
     def to_line(self) -> bytes:
         """Serialise."""
@@ -55,7 +56,7 @@ def rows(request: Request) -> Iterator[dict[str, Any]]:
     spent = time.perf_counter()
     try:
         _check_unchanged(request)
-        for step in read(Path(request.path), request.sampling, request.limits):
+        for step in read(Path(request.path), request.sampling, request.limits, request.decord):
             if isinstance(step, End):
                 yield _row(request, held, spent, step)
                 return

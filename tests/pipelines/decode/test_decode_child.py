@@ -166,21 +166,6 @@ def test_killed_in_the_middle_of_a_video(start_child: Start, long_film: Path, fi
     assert ends_well(child, film)
 
 
-def test_a_child_that_dies_of_the_video_before_is_not_blamed_on_the_next(
-    start_child: Start, film: Path, decord_does: Callable[[str], None], tmp_path: Path
-) -> None:
-    """decord's threads abort late: the next video is asked for again from a fresh child, once."""
-    child = start_child()
-    assert ends_well(child, film)
-    decord_does("os.unlink(Path(__file__).with_name('order')); Path(__file__).with_name('order').touch(); os.abort()")
-    assert ends_well(child, film)
-    child.close()
-    decord_does("open(Path(__file__).with_name('count'), 'a').write('x'); os.abort()")
-    (row,) = rows(child, film)
-    assert row["error_code"] == "decoder_crashed"
-    assert (tmp_path / "shadow" / "decord" / "count").read_text() == "x"  # a fresh child has nobody else to blame
-
-
 def test_killed_between_two_videos(start_child: Start, film: Path) -> None:
     child = start_child()
     assert ends_well(child, film)
@@ -288,18 +273,17 @@ HANGS_THE_SECOND_TIME = """
 
 @pytest.mark.parametrize("when", ["middle", "idle", "hanging"])
 def test_the_child_dies_with_its_parent(
-    long_film: Path, film: Path, when: str, decord_does: Callable[[str], None], tmp_path: Path
+    long_film: Path, film: Path, when: str, decord_does: Callable[[str], object], tmp_path: Path
 ) -> None:
     path = long_film if when == "middle" else film
     decord_does(HANGS_THE_SECOND_TIME if when == "hanging" else "")
-    shadow = tmp_path / "shadow"
-    code = f"import sys; sys.path.insert(0, {str(shadow)!r})\n" + textwrap.dedent(PARENT)
+    code = f"import sys; sys.path.insert(0, {str(shadow.parent)!r})\n" + textwrap.dedent(PARENT)
     command = [sys.executable, "-c", code, str(path), when]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         assert is_alive(pid)
-        assert when != "hanging" or wait_until(lambda: (shadow / "decord" / "hanging").exists())
+        assert when != "hanging" or wait_until(lambda: (shadow / "hanging").exists())
         parent.kill()
         parent.wait()
         assert wait_until(lambda: not is_alive(pid))
@@ -317,30 +301,47 @@ def test_the_child_goes_when_its_parent_ends_in_peace(film: Path) -> None:
 DECORD = """
     import ctypes, os, sys, time
     from pathlib import Path
+    import av
 
     class DECORDError(Exception): pass
     class DECORDLimitReachedError(Exception): pass
 
+    def obey(name):
+        exec(Path(__file__).with_name(name).read_text())
+
     class VideoReader:
         def __init__(self, *args, **kwargs):
-            order = Path(__file__).with_name("order").read_text()
-            exec(order)
+            obey("decord")
             raise DECORDError("not me")
+
+    open_container = av.open
+    def disturbed(*args, **kwargs):
+        obey("ffmpeg")
+        return open_container(*args, **kwargs)
+    av.open = disturbed
 """
 
 
 @pytest.fixture
-def decord_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def shadow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for decord in the child; the files `decord` and `ffmpeg` in it are what these do."""
     package = tmp_path / "shadow" / "decord"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(textwrap.dedent(DECORD))
-    (package / "order").write_text("")
+    (package / "decord").touch()
+    (package / "ffmpeg").touch()
     monkeypatch.syspath_prepend(package.parent)
+    return package
 
-    def order(code: str) -> None:
-        (package / "order").write_text(textwrap.dedent(code))
 
-    return order
+@pytest.fixture
+def decord_does(shadow: Path) -> Callable[[str], object]:
+    return lambda code: (shadow / "decord").write_text(textwrap.dedent(code))
+
+
+@pytest.fixture
+def ffmpeg_does(shadow: Path) -> Callable[[str], object]:
+    return lambda code: (shadow / "ffmpeg").write_text(textwrap.dedent(code))
 
 
 CRASHES = {
@@ -358,13 +359,42 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_costs_one_row(start_child: Start, film: Path, decord_does: Callable[[str], None], name: str) -> None:
+def test_a_crash_costs_one_row(start_child: Start, film: Path, ffmpeg_does: Callable[[str], object], name: str) -> None:
     code, message = CRASHES[name]
     child = start_child()
-    decord_does(code)
+    ffmpeg_does(code)
     (row,) = rows(child, film)
     assert (row["error_code"], row["error_message"]) == ("decoder_crashed", message)
-    decord_does("")
+    ffmpeg_does("")
+    assert ends_well(child, film)
+
+
+@pytest.mark.parametrize("code", ["os.abort()", "ctypes.string_at(0)", "os._exit(0)"])
+def test_where_decord_crashes_pyav_has_the_video(
+    start_child: Start, film: Path, decord_does: Callable[[str], object], code: str
+) -> None:
+    decord_does(code)
+    child = start_child()
+    (row,) = rows(child, film)
+    assert (row["decoder"], row["error_code"], row["frame_ms"]) == ("pyav", None, [0, 1000, 2000])
+
+
+def test_a_video_that_crashes_every_decoder_is_tried_twice(
+    start_child: Start, film: Path, ffmpeg_does: Callable[[str], object], shadow: Path
+) -> None:
+    ffmpeg_does("open(Path(__file__).with_name('tries'), 'a').write('x'); os.abort()")
+    (row,) = rows(start_child(), film)
+    assert row["error_code"] == "decoder_crashed"
+    assert (shadow / "tries").read_text() == "xx"
+
+
+def test_a_child_that_dies_late_of_the_video_before_is_not_blamed_on_the_next(
+    start_child: Start, film: Path, ffmpeg_does: Callable[[str], object]
+) -> None:
+    """decord's threads abort when they like."""
+    child = start_child()
+    assert ends_well(child, film)
+    ffmpeg_does("os.unlink(Path(__file__).with_name('ffmpeg')); Path(__file__).with_name('ffmpeg').touch(); os.abort()")
     assert ends_well(child, film)
 
 
@@ -377,7 +407,7 @@ def test_a_crash_costs_one_row(start_child: Start, film: Path, decord_does: Call
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)",
     ],
 )
-def test_a_hang_costs_one_row(start_child: Start, film: Path, decord_does: Callable[[str], None], code: str) -> None:
+def test_a_hang_costs_one_row(start_child: Start, film: Path, decord_does: Callable[[str], object], code: str) -> None:
     child = start_child()
     assert ends_well(child, film)
     child.limits = replace(child.limits, stall_seconds=1.5)
@@ -398,7 +428,7 @@ def test_a_hang_costs_one_row(start_child: Start, film: Path, decord_does: Calla
     ],
 )
 def test_what_a_decoder_prints_is_not_among_the_rows(
-    start_child: Start, film: Path, decord_does: Callable[[str], None], capfd: pytest.CaptureFixture[str], code: str
+    start_child: Start, film: Path, decord_does: Callable[[str], object], capfd: pytest.CaptureFixture[str], code: str
 ) -> None:
     child = start_child()
     decord_does(code)
@@ -426,14 +456,14 @@ def test_damage_keeps_standard_error_quiet(
 
 
 def test_fifty_videos_leave_no_zombie_and_no_descriptor(
-    start_child: Start, film: Path, tmp_path: Path, decord_does: Callable[[str], None]
+    start_child: Start, film: Path, tmp_path: Path, ffmpeg_does: Callable[[str], object]
 ) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"nonsense")
     child = start_child(recycle_after=20)
     assert ends_well(child, film)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(50):
-        decord_does("os.abort()" if number % 12 == 5 else "")
+        ffmpeg_does("os.abort()" if number % 12 == 5 else "")
         (row,) = rows(child, tmp_path / "bad.mp4" if number % 3 == 0 else film)
         assert row["error_code"] == (
             "unsupported_format" if number % 3 == 0 else "decoder_crashed" if number % 12 == 5 else None
