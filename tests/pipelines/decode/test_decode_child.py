@@ -273,7 +273,7 @@ HANGS_THE_SECOND_TIME = """
 
 @pytest.mark.parametrize("when", ["middle", "idle", "hanging"])
 def test_the_child_dies_with_its_parent(
-    long_film: Path, film: Path, when: str, decord_does: Callable[[str], object], tmp_path: Path
+    long_film: Path, film: Path, when: str, decord_does: Callable[[str], object], shadow: Path
 ) -> None:
     path = long_film if when == "middle" else film
     decord_does(HANGS_THE_SECOND_TIME if when == "hanging" else "")
