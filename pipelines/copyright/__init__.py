@@ -1,0 +1,1 @@
+"""Copyright recall: find the reference inside the upload, and say which seconds."""

@@ -1,0 +1,1 @@
+"""The sound fingerprint: landmarks, and copies found with them."""
