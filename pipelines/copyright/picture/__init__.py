@@ -1,0 +1,1 @@
+"""The picture fingerprint: views, descriptors, hashes, and spans found with them."""
