@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model_registry.bundles import PinnedBundle
+from pipelines.copyright.picture.views import DescribeViews
+from pipelines.copyright.sound.listen import Listen
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.stage import Decode
 from pipelines.pieces import Commit
 from pipelines.predict import Predict
-from pipelines.risk.evidence import Thumbnails
+from pipelines.risk.evidence import Strip, Thumbnails
 from pipelines.risk.signals import Collect
 from pipelines.rows import WINDOWS
-from pipelines.stage import Drop, Stage, Together, check
+from pipelines.stage import Stage, Together, check
 
 SOURCE = ("content_sha256", "uri", "bytes")
 
@@ -48,8 +50,10 @@ def nightly_stages(
             *[Predict.of(ref, "frames_THWC", column, device, threads) for ref, column in beside],
             *[Predict.of(ref, "embedding_TD", column, device, threads) for ref, column in heads],
             Collect.of((*beside, *heads)),
+            DescribeViews(ref=bundle.tower, device=device, threads=threads),
+            Strip(),
             Thumbnails(),
-            Drop.of("audio_16k"),  # nothing listens yet
+            Listen(),
             source=WINDOWS.names,
             actors=machines.model_actors,
             cpus=machines.model_cpus,

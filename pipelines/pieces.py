@@ -1,8 +1,9 @@
 """Features on disk, in pieces: finished work is committed whole or not at all, and survives any kill.
 
-A piece is four Parquet files that share an id. `windows-<id>` is written last: a piece without it does not
-exist. A content is finished once all its windows, from 0 to the one marked `last`, are in some piece. A run that
-was killed leaves a content half done at worst; it is done again, and the newest piece with a window counts.
+A piece is a few Parquet files that share an id, one a kind of what is kept. `windows-<id>` is written last: a piece
+without it does not exist. A content is finished once all its windows, from 0 to the one marked `last`, are in some
+piece. A run that was killed leaves a content half done at worst; it is done again, and the newest piece with a window
+counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
-from pipelines.rows import SIGNAL, THUMBNAIL, ErrorCode, vectors_of
+from pipelines.rows import PEAK, SIGNAL, THUMBNAIL, VIEW, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
 ENDS = (
@@ -46,8 +47,8 @@ RECEIPTS = pa.schema(
     ]
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
-FRAME = pa.struct([("frame_ms", pa.int64()), ("embedding", pa.list_(pa.float16(), -1))])
-KINDS = {"signals": SIGNAL, "frames": FRAME, "thumbnails": THUMBNAIL}
+FORMAT = 2  # of features: 1 kept `frames` without views, and no peaks
+KINDS = {"signals": SIGNAL, "views": VIEW, "peaks": PEAK, "thumbnails": THUMBNAIL, "strip": THUMBNAIL}
 HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message"]
 PASSING_ERRORS = {  # of the place a content was read from, not of the content
     ErrorCode.NOT_FOUND.value,
@@ -59,30 +60,34 @@ PASSING_ERRORS = {  # of the place a content was read from, not of the content
 
 @dataclass(frozen=True, kw_only=True)
 class Commit(Stage):
-    """Write windows, frames, signals and thumbnails of one block, and hand on a receipt a window."""
+    """Write what is kept of one block, and hand on a receipt a window."""
 
     folder: str
-    reads: tuple[str, ...] = (*ENDS, "frame_ms", "embedding_TD", "signals", "thumbnails", "busy", "decode_ms")
+    kinds: tuple[str, ...] = tuple(KINDS)
+    reads: tuple[str, ...] = (*ENDS, "frame_ms", *KINDS, "busy", "decode_ms")
     writes: tuple[str, ...] = ("frames",)
+
+    @classmethod
+    def of(cls, kinds: tuple[str, ...], folder: str, cpus: float) -> Commit:
+        """Keep these kinds only."""
+        return cls(kinds=kinds, folder=folder, cpus=cpus, reads=(*ENDS, "frame_ms", *kinds, "busy", "decode_ms"))
 
     def open(self) -> Work:
         """Nothing to load."""
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            write_piece(Path(self.folder), table)
+            write_piece(Path(self.folder), table, self.kinds)
             yield _receipts(table)
 
         return work
 
 
-def write_piece(folder: Path, table: pa.Table) -> None:
-    """Commit one table of windows."""
+def write_piece(folder: Path, table: pa.Table, kinds: Sequence[str] = tuple(KINDS)) -> None:
+    """Commit one table of windows: a file a kind, and `windows` last."""
     folder.mkdir(parents=True, exist_ok=True)
     piece = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # the names sort by age
-    pictures = _exploded(table, "thumbnails", THUMBNAIL)
-    _write(folder / f"thumbnails-{piece}.parquet", pictures)
-    _write(folder / f"frames-{piece}.parquet", _frames(table))
-    _write(folder / f"signals-{piece}.parquet", _exploded(table, "signals", SIGNAL))
+    for kind in kinds:
+        _write(folder / f"{kind}-{piece}.parquet", _exploded(table, kind))
     _sync(folder)  # a power cut must not keep the last file and lose the others
     _write(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
 
@@ -110,22 +115,12 @@ def _owners(table: pa.Table, counts: np.ndarray[tuple[int], np.dtype[np.int64]])
     return {name: table[name].take(rows) for name in ("content_sha256", "window_index")}
 
 
-def _exploded(table: pa.Table, column: str, kind: pa.StructType) -> pa.Table:
+def _exploded(table: pa.Table, kind: str) -> pa.Table:
     """One row for each struct of a list column, with the window it belongs to."""
-    lists = table[column].combine_chunks()
+    lists = table[kind].combine_chunks()
     counts = np.asarray(pc.list_value_length(lists).fill_null(0), np.int64)
     structs = lists.flatten()
-    fields = {field.name: structs.field(field.name) for field in kind}
-    return pa.table({**_owners(table, counts), **fields})
-
-
-def _frames(table: pa.Table) -> pa.Table:
-    """One row for each sampled frame: its time and its embedding as float16."""
-    times = table["frame_ms"].combine_chunks()
-    counts = np.asarray(pc.list_value_length(times), np.int64)
-    vectors_ND = vectors_of(table["embedding_TD"]).astype(np.float16)
-    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.reshape(-1)), vectors_ND.shape[1])
-    return pa.table({**_owners(table, counts), "frame_ms": times.flatten(), "embedding": embedding})
+    return pa.table({**_owners(table, counts), **{name: structs.field(name) for name in KINDS[kind].names}})
 
 
 def _receipts(table: pa.Table) -> pa.Table:
@@ -166,7 +161,7 @@ class Pieces:
         return {sha256 for sha256, content in self.contents.items() if content.error_code not in PASSING_ERRORS}
 
     def rows(self, kind: str, contents: Iterable[str]) -> pa.Table:
-        """Return the rows of `signals`, `frames` or `thumbnails` of some contents, each row once.
+        """Return the rows of one kind of some contents, each row once.
 
         Only the pieces that hold these contents are read.
         """

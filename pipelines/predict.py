@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 
-from model_registry.model import InputKind, Item, ModelRef, predict_all
+from model_registry.model import InputKind, Item, Model, ModelRef, predict_all
 from pipelines.rows import lists_of_vectors, vectors_of, windows_of_frames
 from pipelines.stage import Stage, Work
 
@@ -36,10 +37,7 @@ class Predict(Stage):
 
     def open(self) -> Work:
         """Load the model on this worker."""
-        import torch
-
-        torch.set_num_threads(self.threads)
-        model = self.ref.load(self.device)
+        model = loaded(self.ref, self.device, self.threads)
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
             counts = [len(times) for times in table["frame_ms"]]
@@ -52,6 +50,15 @@ class Predict(Stage):
         if _reads_frames(self.ref):
             return [frame for frames_THWC in windows_of_frames(table) for frame in frames_THWC]
         return list(vectors_of(table[self.column]))
+
+
+@cache
+def loaded(ref: ModelRef, device: str, threads: int) -> Model:
+    """Return the model, loaded once a worker however many stages there run it."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return ref.load(device)
 
 
 def _reads_frames(ref: ModelRef) -> bool:

@@ -74,6 +74,17 @@ SIGNAL = pa.struct(
     ]
 )
 THUMBNAIL = pa.struct([("frame_ms", pa.int64()), ("webp", pa.binary())])
+PDQ_BYTES = 32
+VIEW = pa.struct(  # of a frame: see pipelines/copyright/picture/views.py
+    [
+        ("frame_ms", pa.int64()),
+        ("view", pa.uint8()),
+        ("embedding", pa.list_(pa.float16(), -1)),
+        ("pdq", pa.binary(PDQ_BYTES)),
+        ("pdq_quality", pa.uint8()),
+    ]
+)
+PEAK = pa.struct([("time_ms", pa.int32()), ("pitch", pa.uint16())])  # of a spectrogram; the pitch in cents
 SIGNALS = pa.schema([("content_sha256", pa.string()), *SIGNAL])
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.risk.signals import Signal
-from pipelines.rows import SIGNAL, THUMBNAIL
+from pipelines.rows import PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW
 from pipelines.stage import BUSY
 
 DIM = 4
@@ -25,9 +26,11 @@ LOOKED_AT = pa.schema(
         ("error_code", pa.string()),
         ("error_message", pa.string()),
         ("frame_ms", pa.list_(pa.int64())),
-        ("embedding_TD", pa.list_(pa.list_(pa.float32(), DIM))),
         ("signals", pa.list_(SIGNAL)),
+        ("views", pa.list_(VIEW)),
+        ("peaks", pa.list_(PEAK)),
         ("thumbnails", pa.list_(THUMBNAIL)),
+        ("strip", pa.list_(THUMBNAIL)),
         ("busy", BUSY),
         ("decode_ms", pa.float64()),
     ]
@@ -60,10 +63,17 @@ def window(
     signals: Sequence[Signal] = (),
     pictures: Mapping[int, bytes] | None = None,
     embedding: Sequence[Sequence[float]] | None = None,
+    peaks: Sequence[tuple[int, int]] = (),
+    strip: Mapping[int, bytes] | None = None,
     duration_ms: int | None = None,
     error_code: str | None = None,
 ) -> dict[str, object]:
-    """One window; only the last has a duration and an error. `pictures` are its thumbnails by time."""
+    """One window; only the last has a duration and an error.
+
+    `pictures` are its thumbnails by time, `strip` its film strip, `peaks` pairs of time and pitch; of each frame there
+    is the view of the whole of it.
+    """
+    embeddings = [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding
     return {
         "content_sha256": content,
         "window_index": index,
@@ -76,12 +86,21 @@ def window(
         "error_code": error_code,
         "error_message": error_code and f"it is {error_code}",
         "frame_ms": list(frame_ms),
-        "embedding_TD": [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding,
         "signals": [vars(signal) for signal in signals],
+        "views": [view(ms, vector) for ms, vector in zip(frame_ms, embeddings, strict=True)],
+        "peaks": [{"time_ms": ms, "pitch": pitch} for ms, pitch in peaks],
         "thumbnails": [{"frame_ms": ms, "webp": webp} for ms, webp in (pictures or {}).items()],
+        "strip": [{"frame_ms": ms, "webp": webp} for ms, webp in (strip or {}).items()],
         "busy": [],
         "decode_ms": 1.0,
     }
+
+
+def view(frame_ms: int, embedding: Sequence[float], number: int = 0, quality: int = 100) -> dict[str, object]:
+    """One view of one frame; its hash follows from its time."""
+    vector = [np.float16(value) for value in embedding]
+    pdq = frame_ms.to_bytes(PDQ_BYTES, "big")
+    return {"frame_ms": frame_ms, "view": number, "embedding": vector, "pdq": pdq, "pdq_quality": quality}
 
 
 def looked_at(*rows: dict[str, object]) -> pa.Table:

@@ -14,6 +14,8 @@ from PIL import Image
 from pipelines.rows import THUMBNAIL, windows_of_frames
 from pipelines.stage import Stage, Work
 
+STRIP_MS = 2000  # between the small pictures of a film strip
+STRIP_SIDE = 120  # pixels of their shorter side
 EVIDENCE_FLOOR = 0.25  # a frame with a score from here on is kept; policies usually ask for more
 QUALITY = 60
 
@@ -43,6 +45,24 @@ class Thumbnails(Stage):
         return work
 
 
+@dataclass(frozen=True, kw_only=True)
+class Strip(Stage):
+    """Keep a film strip: a copy is found after the frames are gone, and a reviewer wants to see both sides of it."""
+
+    reads: tuple[str, ...] = ("frames_THWC", "frame_ms", "frame_height", "frame_width")
+    writes: tuple[str, ...] = ("strip",)
+
+    def open(self) -> Work:
+        """Nothing to load."""
+
+        def work(table: pa.Table) -> Iterator[pa.Table]:
+            windows = zip(windows_of_frames(table), table["frame_ms"].to_pylist(), strict=True)
+            column = [_strip(*window) for window in windows]
+            yield table.append_column("strip", pa.array(column, pa.list_(THUMBNAIL)))
+
+        return work
+
+
 def _pictures(
     frames_THWC: NDArray[np.uint8], frame_ms: list[int], signals: list[dict[str, object]], window_index: int
 ) -> list[dict[str, object]]:
@@ -51,6 +71,20 @@ def _pictures(
         wanted.add(frame_ms[len(frame_ms) // 2])  # the poster
     chosen = [(ms, frame) for ms, frame in zip(frame_ms, frames_THWC, strict=True) if ms in wanted]
     return [{"frame_ms": ms, "webp": webp(frame)} for ms, frame in chosen]
+
+
+def _strip(frames_THWC: NDArray[np.uint8], frame_ms: list[int]) -> list[dict[str, object]]:
+    kept: dict[int, bytes] = {}
+    for ms, frame_HWC in zip(frame_ms, frames_THWC, strict=True):
+        if not kept or ms - max(kept) >= STRIP_MS:
+            kept[ms] = webp(_small(frame_HWC))
+    return [{"frame_ms": ms, "webp": picture} for ms, picture in kept.items()]
+
+
+def _small(frame_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = frame_HWC.shape[:2]
+    scale = min(1.0, STRIP_SIDE / min(height, width))
+    return np.asarray(Image.fromarray(frame_HWC).resize((max(1, round(width * scale)), max(1, round(height * scale)))))
 
 
 def webp(frame_HWC: NDArray[np.uint8]) -> bytes:

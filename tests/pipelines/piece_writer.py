@@ -18,7 +18,7 @@ PIECE_WINDOWS = 3
 
 
 def windows_of(content: str) -> list[dict]:
-    """One to four windows, with none to two signals, one to four frames and one picture each."""
+    """One to four windows, with none to two signals, one to four frames, none to two peaks and one picture each."""
     count = 1 + sum(map(ord, content)) % 4
     return [
         window(
@@ -27,7 +27,9 @@ def windows_of(content: str) -> list[dict]:
             last=i == count - 1,
             frame_ms=range(i * 1000, i * 1000 + i + 1),
             signals=[seen((1 + n) / 8, i * 1000 + n, i * 1000 + n + 1) for n in range((len(content) + i) % 3)],
+            peaks=[(i * 1000 + n, 100 * n) for n in range((len(content) + 2 * i) % 3)],
             pictures={i * 1000: f"{content}/{i}".encode()},
+            strip={i * 1000: f"{content}/{i}/small".encode()},
         )
         for i in range(count)
     ]

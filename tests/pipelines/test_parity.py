@@ -6,14 +6,15 @@ import pytest
 
 from model_registry.model import InputKind
 from pipelines.contents import Hash
+from pipelines.copyright.picture.views import View
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import Commit, Pieces
-from pipelines.risk.evidence import Thumbnails
-from pipelines.risk.signals import FLOOR, Collect
+from pipelines.predict import Predict
+from pipelines.risk.signals import FLOOR
 from pipelines.rows import vectors_of, windows_of_frames
-from pipelines.stage import Drop, Together, run, run_local
-from tests.footage import noise, write_film
+from pipelines.stage import Together, run, run_local
+from tests.footage import Tone, noise, write_film
 
 SAMPLING_MS = 500
 FRAME_COLUMNS = ["content_sha256", "window_index", "frame_ms", "frame_height", "frame_width", "frames_THWC"]
@@ -25,7 +26,7 @@ def videos(tmp_path_factory):
     """Two drawn films of different shapes, and a real one where there is one."""
     folder = tmp_path_factory.mktemp("videos")
     films = [
-        write_film(folder / "landscape.mp4", seconds=2.0, fps=10, size=(320, 180)),
+        write_film(folder / "landscape.mp4", seconds=2.0, fps=10, size=(320, 180), tone=Tone(2.0)),
         write_film(folder / "portrait.mp4", seconds=1.5, fps=8, size=(90, 160), draw=noise),
     ]
     return [*films, *_real()]
@@ -61,7 +62,7 @@ def scoring_of(bundle):
     decode, together, commit = night_of(bundle, "unused")
     assert isinstance(together, Together)
     assert isinstance(commit, Commit)
-    kept = [stage for stage in together.stages if not isinstance(stage, Collect | Thumbnails | Drop)]
+    kept = [stage for stage in together.stages if isinstance(stage, Predict)]
     return [decode, Together.of(*kept, source=decode.writes, actors=1, cpus=0.5, gpus=0.0)]
 
 
@@ -140,16 +141,25 @@ def test_a_whole_night_commits_the_same_features(lite, contents, committed, look
     assert set(here.contents) == set(there.contents) == set(contents["content_sha256"].to_pylist())
     for pieces in committed:
         assert {content.error_code for content in pieces.contents.values()} == {None}
-    _same_frames(here, there, looked_at(lite, contents))
+    _same_views(here, there, looked_at(lite, contents))
     _same_signals(here, there)
+    _same_rest(here, there)
 
 
-def _same_frames(here, there, wanted):
-    frames, again = (sorted_rows(pieces, "frames", "frame_ms") for pieces in (here, there))
-    assert frames["frame_ms"].equals(again["frame_ms"])
-    stored_ND, again_ND = (np.array(table["embedding"].to_pylist(), np.float32) for table in (frames, again))
+def _same_views(here, there, wanted):
+    """The tower's own embedding is among the views of each frame."""
+    views, again = (sorted_rows(pieces, "views", "frame_ms", "view") for pieces in (here, there))
+    assert views.select(["frame_ms", "view", "pdq"]).equals(again.select(["frame_ms", "view", "pdq"]))
+    stored_ND, again_ND = (np.array(table["embedding"].to_pylist(), np.float32) for table in (views, again))
     np.testing.assert_allclose(again_ND, stored_ND, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(stored_ND, vectors_of(wanted["embedding_TD"]), rtol=2e-3, atol=2e-3)  # float16
+    frames = views["view"].to_numpy() == View.FRAME
+    np.testing.assert_allclose(stored_ND[frames], vectors_of(wanted["embedding_TD"]), rtol=2e-3, atol=2e-3)  # float16
+
+
+def _same_rest(here, there):
+    for kind, time in (("peaks", "time_ms"), ("strip", "frame_ms")):
+        assert sorted_rows(here, kind, time).num_rows
+        assert sorted_rows(here, kind, time).equals(sorted_rows(there, kind, time))
 
 
 def _same_signals(here, there):

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_registry.errors import NightjarError
-from pipelines.pieces import ENDS, PASSING_ERRORS, RECEIPTS, Commit, Pieces, write_piece
+from pipelines.pieces import ENDS, KINDS, PASSING_ERRORS, RECEIPTS, Commit, Pieces, write_piece
 from pipelines.rows import ErrorCode
 from pipelines.stage import run_local
 from tests.pipelines.piece_writer import windows_of
-from tests.windows import DIM, LOOKED_AT, looked_at, seen, window
+from tests.windows import DIM, LOOKED_AT, looked_at, seen, view, window
 
 NIGHTS, KILLS_A_NIGHT = 8, 5
 
@@ -40,10 +40,16 @@ def scores(pieces: Pieces, *contents: str) -> list[float]:
 
 
 class TestRoundTrip:
-    def test_all_four_kinds(self, tmp_path):
+    def test_all_kinds(self, tmp_path):
         found = seen(0.75, 1000, 2000, evidence_ms=1500)
         row = window(
-            "a", frame_ms=[0, 1000], signals=[found], pictures={1000: b"webp"}, embedding=[[1, 2, 3, 4], [5, 6, 7, 8]]
+            "a",
+            frame_ms=[0, 1000],
+            signals=[found],
+            peaks=[(40, 5700), (90, 11_000)],
+            pictures={1000: b"webp"},
+            strip={0: b"small"},
+            embedding=[[1, 2, 3, 4], [5, 6, 7, 8]],
         )
         commit(tmp_path, row, window("b"))
         pieces = Pieces(tmp_path)
@@ -55,16 +61,24 @@ class TestRoundTrip:
         assert pieces.rows("thumbnails", ["a"]).to_pylist() == [
             {"content_sha256": "a", "window_index": 0, "frame_ms": 1000, "webp": b"webp"}
         ]
-        frames = pieces.rows("frames", ["a"])
-        assert frames["frame_ms"].to_pylist() == [0, 1000]
-        assert frames["embedding"].to_pylist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+        assert pieces.rows("strip", ["a"]).to_pylist() == [
+            {"content_sha256": "a", "window_index": 0, "frame_ms": 0, "webp": b"small"}
+        ]
+        assert pieces.rows("peaks", ["a"]).to_pylist() == [
+            {"content_sha256": "a", "window_index": 0, "time_ms": 40, "pitch": 5700},
+            {"content_sha256": "a", "window_index": 0, "time_ms": 90, "pitch": 11_000},
+        ]
+        assert pieces.rows("views", ["a"]).to_pylist() == [
+            {"content_sha256": "a", "window_index": 0, **view(0, [1, 2, 3, 4])},
+            {"content_sha256": "a", "window_index": 0, **view(1000, [5, 6, 7, 8])},
+        ]
 
     def test_only_what_is_asked_for(self, tmp_path):
         commit(tmp_path, window("a", signals=[seen(0.5, 0, 1)]), window("b", signals=[seen(0.25, 0, 1)]))
 
         assert scores(Pieces(tmp_path), "b") == [0.25]
 
-    @pytest.mark.parametrize("kind", ["signals", "frames", "thumbnails"])
+    @pytest.mark.parametrize("kind", KINDS)
     def test_nothing_asked_for_has_the_columns_nevertheless(self, tmp_path, kind):
         commit(tmp_path, window("a", frame_ms=[0], signals=[seen(0.5, 0, 1)], pictures={0: b"x"}))
         pieces = Pieces(tmp_path)
@@ -80,19 +94,20 @@ class TestRoundTrip:
 
     def test_windows_without_frames(self, tmp_path):
         commit(tmp_path, window("a", frame_ms=[]), window("b", frame_ms=[0], embedding=[[1, 2, 3, 4]]), window("c"))
-        frames = Pieces(tmp_path).rows("frames", ["a", "b", "c"])
+        views = Pieces(tmp_path).rows("views", ["a", "b", "c"])
 
-        assert frames["content_sha256"].to_pylist() == ["b"]
-        assert frames["embedding"].to_pylist() == [[1, 2, 3, 4]]
+        assert views["content_sha256"].to_pylist() == ["b"]
+        assert views["embedding"].to_pylist() == [[1, 2, 3, 4]]
 
     def test_a_piece_without_any_frame(self, tmp_path):
         commit(tmp_path, window("a"))
         pieces = Pieces(tmp_path)
 
-        assert [pieces.rows(kind, ["a"]).num_rows for kind in ("signals", "frames", "thumbnails")] == [0, 0, 0]
+        assert {kind: pieces.rows(kind, ["a"]).num_rows for kind in KINDS} == dict.fromkeys(KINDS, 0)
 
     def test_a_window_that_nobody_judged(self, tmp_path):
-        commit(tmp_path, window("a") | {"signals": None, "thumbnails": None}, window("b", signals=[seen(0.5, 0, 1)]))
+        nothing = dict.fromkeys(("signals", "views", "peaks", "thumbnails", "strip"))
+        commit(tmp_path, window("a") | nothing, window("b", signals=[seen(0.5, 0, 1)]))
 
         assert Pieces(tmp_path).rows("signals", "ab")["content_sha256"].to_pylist() == ["b"]
 
@@ -103,7 +118,7 @@ class TestRoundTrip:
 
         assert pieces.contents.keys() == {"b"}
         assert scores(pieces, "b") == [0.25]
-        assert pieces.rows("frames", ["b"])["frame_ms"].to_pylist() == [1]
+        assert pieces.rows("views", ["b"])["frame_ms"].to_pylist() == [1]
 
     def test_several_chunks(self, tmp_path):
         tables = [looked_at(window(c, frame_ms=[0], signals=[seen(0.5, 0, 1)])) for c in "ab"]
@@ -116,7 +131,7 @@ class TestRoundTrip:
     def test_embeddings_keep_what_float16_can_say(self, vector, tmp_path_factory):
         folder = tmp_path_factory.mktemp("pieces")
         commit(folder, window("a", frame_ms=[0], embedding=[vector]))
-        (back,) = Pieces(folder).rows("frames", ["a"])["embedding"].to_pylist()
+        (back,) = Pieces(folder).rows("views", ["a"])["embedding"].to_pylist()
 
         assert back == np.array(vector, np.float32).astype(np.float16).tolist()
 
@@ -149,6 +164,17 @@ class TestCommit:
 
     def test_it_reads_what_it_writes(self):
         assert set(Commit(folder="x").reads) == set(LOOKED_AT.names) >= set(ENDS)
+
+    def test_only_some_kinds(self, tmp_path):
+        """Files of the others are neither asked for nor made."""
+        stage = Commit.of(("views", "peaks"), str(tmp_path), cpus=0.1)
+        row = window("a", frame_ms=[0], signals=[seen(0.5, 0, 1)], peaks=[(1, 2)])
+        run_local([stage], looked_at(row).drop_columns(["signals", "thumbnails", "strip"]))
+        pieces = Pieces(tmp_path)
+
+        assert set(Commit(folder="x").reads) - set(stage.reads) == {"signals", "thumbnails", "strip"}
+        assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["peaks", "views", "windows"]
+        assert [pieces.rows(kind, ["a"]).num_rows for kind in ("views", "peaks")] == [1, 1]
 
 
 class TestWhatIsFinished:
@@ -214,7 +240,7 @@ class TestDoneTwice:
         pieces = Pieces(tmp_path)
 
         assert scores(pieces, "a") == [0.75]
-        assert pieces.rows("frames", ["a"]).num_rows == 1
+        assert pieces.rows("views", ["a"]).num_rows == 1
 
     def test_also_where_the_newer_has_nothing_to_say(self, tmp_path):
         commit(tmp_path, window("a", 0, last=False), window("a", 1, last=False, signals=[seen(0.25, 0, 1)]))
@@ -323,20 +349,21 @@ def test_ten_thousand_contents_in_two_hundred_pieces_are_indexed_in_seconds(tmp_
 
 
 def assert_whole(pieces: Pieces) -> None:
-    """Every finished content has all of its signals, frames and pictures, and no more."""
-    held = {kind: {content: [] for content in pieces.contents} for kind in ("signals", "frames", "thumbnails")}
-    for kind, rows in held.items():
-        for row in pieces.rows(kind, pieces.contents).to_pylist():
-            rows[row["content_sha256"]].append(row)
+    """Every finished content has all of its signals, views, peaks and pictures, and no more."""
     for content, end in pieces.contents.items():
-        rows = windows_of(content)
-        assert end.windows == len(rows)
-        signals = [(s["start_ms"], s["score"]) for row in rows for s in row["signals"]]
-        assert sorted((row["start_ms"], row["score"]) for row in held["signals"][content]) == signals
-        frames = [ms for row in rows for ms in row["frame_ms"]]
-        assert sorted(row["frame_ms"] for row in held["frames"][content]) == frames
-        pictures = [picture["webp"] for row in rows for picture in row["thumbnails"]]
-        assert sorted(row["webp"] for row in held["thumbnails"][content]) == pictures
+        assert end.windows == len(windows_of(content))
+    for kind in KINDS:
+        held = {content: [] for content in pieces.contents}
+        for row in pieces.rows(kind, pieces.contents).to_pylist():
+            held[row["content_sha256"]].append({name: row[name] for name in KINDS[kind].names})
+        wanted = {content: [one for row in windows_of(content) for one in row[kind]] for content in pieces.contents}
+        assert {content: in_order(rows) for content, rows in held.items()} == {
+            content: in_order(pa.array(rows, KINDS[kind]).to_pylist()) for content, rows in wanted.items()
+        }
+
+
+def in_order(rows: list[dict]) -> list[dict]:
+    return sorted(rows, key=lambda row: str(list(row.values())))
 
 
 @pytest.fixture
@@ -354,9 +381,11 @@ def test_a_writer_killed_at_any_moment_leaves_whole_contents(tmp_path, writers):
         folder = tmp_path / str(night)
         before = 0
         for _ in range(KILLS_A_NIGHT):
+            began = time.perf_counter()
             writers.stdin.write(f"{before} {folder}\n")
             writer = int(writers.stdout.readline())
-            time.sleep(chance.uniform(0, 0.04))
+            a_piece_s = time.perf_counter() - began
+            time.sleep(chance.uniform(0, a_piece_s))
             os.kill(writer, signal.SIGKILL)
             assert int(writers.stdout.readline()) == -signal.SIGKILL
             pieces = Pieces(folder)
@@ -364,7 +393,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_contents(tmp_path, writers):
             assert len(pieces.contents) >= before, "a kill takes nothing back"
             before = len(pieces.contents)
         finished += before
-        begun, done = (len(list(folder.glob(name))) for name in ("thumbnails-*", "windows-*.parquet"))
+        begun, done = (len(list(folder.glob(name))) for name in ("signals-*", "windows-*.parquet"))
         unfinished_pieces += begun - done
     assert finished > NIGHTS
     assert unfinished_pieces > NIGHTS, "the kills came between pieces and proved little"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipelines.risk.evidence import EVIDENCE_FLOOR, Thumbnails, webp
+from pipelines.risk.evidence import EVIDENCE_FLOOR, STRIP_MS, STRIP_SIDE, Strip, Thumbnails, webp
 from pipelines.rows import SIGNAL, THUMBNAIL
 from tests.windows import seen
 
@@ -17,8 +17,8 @@ HEIGHT, WIDTH = 36, 64
 
 
 def window(frame_ms, *signals, index=0, height=HEIGHT, width=WIDTH) -> dict:
-    """One window whose n-th frame is grey 40 n."""
-    frames_THWC = np.stack([np.full((height, width, 3), 40 * n, np.uint8) for n in range(len(frame_ms))] or [[]])
+    """One window whose n-th frame is grey 40 n, from the seventh on black to grey again."""
+    frames_THWC = np.stack([np.full((height, width, 3), 40 * (n % 7), np.uint8) for n in range(len(frame_ms))] or [[]])
     return {
         "window_index": index,
         "frame_ms": frame_ms,
@@ -29,7 +29,7 @@ def window(frame_ms, *signals, index=0, height=HEIGHT, width=WIDTH) -> dict:
     }
 
 
-def thumbnails(*rows) -> pa.Table:
+def table_of(rows) -> pa.Table:
     schema = pa.schema(
         [
             ("window_index", pa.int32()),
@@ -40,7 +40,16 @@ def thumbnails(*rows) -> pa.Table:
             ("signals", pa.list_(SIGNAL)),
         ]
     )
-    (out,) = Thumbnails().open()(pa.Table.from_pylist(list(rows), schema))
+    return pa.Table.from_pylist(list(rows), schema)
+
+
+def thumbnails(*rows) -> pa.Table:
+    (out,) = Thumbnails().open()(table_of(rows))
+    return out
+
+
+def strip(*rows) -> pa.Table:
+    (out,) = Strip().open()(table_of(rows))
     return out
 
 
@@ -90,3 +99,34 @@ def test_a_picture_is_small():
     ramp_HWC = np.linspace(0, 255, 256 * 455 * 3).astype(np.uint8).reshape(256, 455, 3)
 
     assert len(webp(ramp_HWC)) < 10_000
+
+
+class TestStrip:
+    def test_one_picture_every_so_often(self):
+        out = strip(window(list(range(0, 3 * STRIP_MS + 1, STRIP_MS // 4))), window([40_000, 40_001]))
+
+        assert [[picture["frame_ms"] for picture in row] for row in out["strip"].to_pylist()] == [
+            [0, STRIP_MS, 2 * STRIP_MS, 3 * STRIP_MS],
+            [40_000],
+        ]
+
+    def test_slow_sampling_keeps_every_frame(self):
+        out = strip(window([0, 5 * STRIP_MS, 9 * STRIP_MS]))
+
+        assert [picture["frame_ms"] for picture in out["strip"][0].as_py()] == [0, 5 * STRIP_MS, 9 * STRIP_MS]
+
+    @pytest.mark.parametrize(
+        ("height", "width", "wanted"),
+        [(240, 480, (STRIP_SIDE, 2 * STRIP_SIDE)), (480, 240, (240, 120)), (36, 64, (36, 64))],
+    )
+    def test_small_and_in_the_same_proportions(self, height, width, wanted):
+        (picture,) = strip(window([0], height=height, width=width))["strip"][0].as_py()
+
+        assert Image.open(io.BytesIO(picture["webp"])).size == wanted[::-1]
+
+    def test_the_frames_stay_for_others(self):
+        out = strip(window([0]), window([]))
+
+        assert "frames_THWC" in out.column_names
+        assert out["strip"].type == pa.list_(THUMBNAIL)
+        assert out["strip"].to_pylist()[1] == []
