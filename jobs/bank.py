@@ -1,0 +1,262 @@
+"""The reference bank: the films, shows, music and known bad videos to look for, and what must never count."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs import progress
+from jobs.table import clock, printable
+from model_registry.bundles import BUNDLES
+from model_registry.store import ALIASES
+from pipelines.copyright.bank.reference import Kind, Reference, State
+
+EXAMPLES = """examples:
+  nightjar bank add films/ --bank bank
+  nightjar bank add films/ --bank bank --metadata refs.csv
+  nightjar bank add logo.mp4 --bank bank --kind negative
+  nightjar bank list --bank bank --state quarantined
+  nightjar bank disable some-film --bank bank --reason "licence under review"
+  nightjar bank enable some-film --bank bank
+  nightjar bank remove some-film --bank bank
+  nightjar bank stats --bank bank
+  nightjar bank export refs.csv --bank bank
+
+What is added, disabled or removed takes effect in the next match. `nightjar bank VERB --help` says more."""
+
+ADD = """examples:
+  nightjar bank add films/ trailers/*.mp4 --bank bank
+  nightjar bank add s3://studio/film.mp4 --bank bank --kind show
+  nightjar bank add films/ --bank bank --metadata refs.csv
+  nightjar bank add --bank bank --metadata refs.csv     # what the table lists
+
+refs.csv has `path` or `uri` and any of id, title, owner, kind and licences; an empty cell says nothing:
+  path,id,title,owner,kind,licences
+  films/a.mp4,some-film,Some Film,Some Studio,film,US:2025-01-01..2026-12-31;JP:2025-06-01..;*:..2024-12-31
+
+A licence says where and when the work may be shown: TERRITORY:FROM..UNTIL, both days included, in UTC, either end
+open; a territory is a code such as US, or * for all; `none` takes all licences away. The id is the file's stem unless
+the table says more. What the bank already holds is not read again: only what the table says about it is changed. A
+killed `add` goes on where it was."""
+
+FIT = """examples:
+  nightjar bank fit uploads/ --bank bank --bundle clip-b32
+  nightjar bank fit 'stills/*.jpg' --bank bank --pictures 1000
+
+A bank compares descriptors: embeddings of the bundle's tower, turned and stretched so that what edits change counts
+little and what tells pictures apart counts much. For `lite` that was fitted on photographs and ships; for other
+bundles, and better for every bundle, fit it on a few hundred varied frames of your own."""
+
+ENABLE = """examples:
+  nightjar bank enable some-film --bank bank
+  nightjar bank enable some-song --bank bank --trust    # the flood guard leaves it alone from now on"""
+
+EXPORT = """examples:
+  nightjar bank export refs.csv --bank bank
+  nightjar bank export refs.parquet --bank bank --fingerprints fingerprints.parquet
+
+A CSV can be edited and read back with `nightjar bank add --metadata`. In the fingerprints, `descriptors` holds float16
+numbers, little-endian, a row for each entry of `frame_ms`, and `pdq` 32 bytes for each."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One verb each."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_arguments(_verb(verbs, "add", "fingerprint references and put them in the bank", ADD))
+    fit = _verb(verbs, "fit", "make an empty bank whose descriptors are fitted on your own footage", FIT)
+    fit.add_argument("paths", nargs="+", metavar="PATH", help="videos or pictures: file, folder, glob or URI")
+    fit.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
+    fit.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
+    fit.add_argument("--pictures", type=whole, default=500, metavar="N", help="frames to fit on (default: 500)")
+    fit.add_argument("--threads", type=whole, default=2, metavar="N", help="CPU threads for the model (default: 2)")
+    fit.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+    for name, summary in (("remove", "take references out"), ("disable", "keep references and match them no more")):
+        verb = _verb(verbs, name, summary, f"examples:\n  nightjar bank {name} some-film other-film --bank bank")
+        verb.add_argument("ids", nargs="+", metavar="ID", help="a reference, as `list` names it")
+    verbs.choices["disable"].add_argument("--reason", metavar="TEXT", help="why, for those who read `list`")
+    enable = _verb(verbs, "enable", "match references again that were disabled or quarantined", ENABLE)
+    enable.add_argument("ids", nargs="+", metavar="ID", help="a reference, as `list` names it")
+    enable.add_argument("--trust", action="store_true", help="the flood guard leaves them alone from now on")
+    listing = _verb(verbs, "list", "what is in the bank", "examples:\n  nightjar bank list --bank bank --kind music")
+    listing.add_argument("--kind", choices=[*Kind], help="only this kind")
+    listing.add_argument("--state", choices=[*State], help="only this state")
+    listing.add_argument("--json", action="store_true", help="print JSON lines")
+    stats = _verb(verbs, "stats", "count it", "examples:\n  nightjar bank stats --bank bank --json")
+    stats.add_argument("--json", action="store_true", help="print JSON")
+    export = _verb(verbs, "export", "write references, and fingerprints, to files", EXPORT)
+    export.add_argument("path", type=Path, metavar="PATH", help="a .parquet or .csv of the references")
+    export.add_argument("--fingerprints", type=Path, metavar="PATH", help="a .parquet of the fingerprints")
+
+
+def _verb(verbs: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=examples)
+    verb.add_argument("--bank", type=Path, required=True, metavar="DIR", help="the bank's folder")
+    return verb
+
+
+def _add_arguments(add: argparse.ArgumentParser) -> None:
+    add.add_argument("paths", nargs="*", metavar="PATH", help="file, folder, glob or URI")
+    add.add_argument("--metadata", type=Path, metavar="CSV", help="ids, titles, owners, kinds and licences by path")
+    add.add_argument("--kind", choices=[*Kind], help="of those whose metadata does not say (default: film)")
+    add.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
+    add.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
+    add.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)")
+    add.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+    add.add_argument("--json", action="store_true", help="print what became of each as JSON lines")
+
+
+def whole(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """As `recipes.seconds`, whose module imports the pipeline: `list` and `disable` do without."""
+    from jobs import recipes
+
+    return recipes.seconds(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Dispatch the verb."""
+    verbs = {
+        "add": _add,
+        "fit": _fit,
+        "remove": _remove,
+        "disable": _disable,
+        "enable": _enable,
+        "list": _list,
+        "stats": _stats,
+        "export": _export,
+    }
+    verbs[args.verb](args)
+    return 0
+
+
+def _add(args: argparse.Namespace) -> None:
+    from jobs.bank_add import add
+
+    rows = [asdict(outcome) for outcome in add(args)]
+    if args.json:
+        _print_lines(rows)
+    else:
+        shown = [row | {"length": clock(row.pop("duration_ms"))} for row in rows]
+        _print_table(shown, ("outcome", "id", "length", "path", "note"))
+
+
+def _fit(args: argparse.Namespace) -> None:
+    from jobs.bank_fit import fit
+
+    bank = fit(args)
+    print(f"bank {args.bank}: empty, with the space {bank.space.id} of {bank.space.dimensions} dimensions")
+
+
+def _remove(args: argparse.Namespace) -> None:
+    from pipelines.copyright.bank.bank import Bank
+
+    Bank.open(args.bank).remove(args.ids)
+    print(f"removed: {', '.join(map(printable, dict.fromkeys(args.ids)))}")
+
+
+def _disable(args: argparse.Namespace) -> None:
+    _set_state(args, State.DISABLED, args.reason)
+
+
+def _enable(args: argparse.Namespace) -> None:
+    _set_state(args, State.ACTIVE, None, trusted=True if args.trust else None)
+
+
+def _set_state(args: argparse.Namespace, state: State, reason: str | None, trusted: bool | None = None) -> None:
+    from pipelines.copyright.bank.bank import Bank
+
+    changed = Bank.open(args.bank).set_state(args.ids, state, reason, trusted=trusted)
+    for words, ids in ((f"now {state}", changed), (f"{state} as before", sorted(set(args.ids) - set(changed)))):
+        if ids:
+            print(f"{words}: {', '.join(map(printable, ids))}")
+
+
+def _list(args: argparse.Namespace) -> None:
+    from pipelines.copyright.bank.bank import Bank
+    from pipelines.copyright.bank.export import flat
+
+    found = Bank.open(args.bank).references(State(args.state) if args.state else None)
+    kept = [ref for ref in found if args.kind in (None, ref.kind)]
+    if args.json:
+        _print_lines(map(flat, kept))
+    else:
+        _print_table(map(_row, kept), ("id", "kind", "state", "length", "title", "owner", "licences", "note"))
+
+
+def _row(reference: Reference) -> dict[str, Any]:
+    error = reference.error_code and f"incomplete: {reference.error_code}: {reference.error_message}"
+    trusted = "trusted" if reference.trusted else None
+    note = "; ".join(filter(None, (reference.reason, trusted, error)))
+    licences = ";".join(map(str, reference.licences))
+    return vars(reference) | {"length": clock(reference.duration_ms), "licences": licences, "note": note}
+
+
+def _print_lines(rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=True))
+
+
+def _print_table(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
+    """One line a row; names are hostile until shown otherwise."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[printable(str(row[column] or "")) for column in columns])
+    Console(markup=False).print(table)
+
+
+def _stats(args: argparse.Namespace) -> None:
+    from pipelines.copyright.bank.bank import Bank
+
+    stats = Bank.open(args.bank).stats()
+    if args.json:
+        print(json.dumps(asdict(stats)))
+        return
+    counted = {
+        kind: ", ".join(f"{n} {state}" for state, n in found.items()) for kind, found in stats.references.items()
+    }
+    told = {
+        "hours": f"{stats.hours:,.1f}",
+        "incomplete": f"{stats.incomplete:,}",
+        "descriptors": f"{stats.frames:,} of {stats.dimensions} numbers",
+        "peaks": f"{stats.peaks:,}",
+        "on disk": f"{stats.bytes / 1e6:,.1f} MB",
+        "space": stats.space,
+        "version": stats.version,
+    }
+    for name, value in (counted | told).items():
+        print(f"{name:12} {value}")
+
+
+def _export(args: argparse.Namespace) -> None:
+    from pipelines.copyright.bank.bank import Bank
+    from pipelines.copyright.bank.export import check_path, export_fingerprints, export_references
+
+    bank = Bank.open(args.bank)
+    check_path(args.path)
+    if args.fingerprints:
+        check_path(args.fingerprints, (".parquet",))
+    progress.say(f"{export_references(bank, args.path)} references: {args.path}")
+    if args.fingerprints:
+        progress.say(f"{export_fingerprints(bank, args.fingerprints)} fingerprints: {args.fingerprints}")
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["bank", *sys.argv[1:]])

@@ -1,0 +1,1 @@
+"""The reference bank: who may match, with what fingerprint."""

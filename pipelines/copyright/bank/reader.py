@@ -1,0 +1,190 @@
+"""Reading a bank: one opened version of it. A reference exists once its row does, and then it is whole.
+
+`references.lance` is small and changes in place; `fingerprints.lance` is heavy and never changes, one row a content.
+Readers take no lock and see what they opened, whatever is written meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import lance
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model_registry.errors import NightjarError
+from pipelines.copyright.bank import tables
+from pipelines.copyright.bank.folder import FINGERPRINTS, NAMED, REFERENCES, SPACE, read_card
+from pipelines.copyright.bank.reference import Reference, State
+from pipelines.copyright.picture.space import Space
+
+if TYPE_CHECKING:  # it needs torch, which `list` and `disable` do without
+    from pipelines.copyright.fingerprint import Fingerprint
+
+BATCH_BYTES = 64 << 20  # of fingerprints in memory at a time
+CACHE_BYTES = 64 << 20  # by default Lance keeps up to 1 GB of pages that are read once
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a bank holds."""
+
+    references: dict[str, dict[str, int]]  # by kind, then by state
+    hours: float
+    incomplete: int
+    frames: int  # descriptors
+    peaks: int
+    bytes: int  # on disk, with what old versions left
+    version: str
+    space: str
+    dimensions: int
+
+
+class BankReader:
+    """The references and fingerprints of one version; `refresh` moves to the newest."""
+
+    def __init__(self, folder: Path, space: Space) -> None:
+        self.folder = folder
+        self.space = space
+        self.refresh()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the newest version; raises UsageError for a folder that is no bank, NightjarError for a torn one."""
+        card = read_card(folder)
+        space = Space.load(folder / SPACE)
+        if space.id != card.get("space"):
+            raise NightjarError(f"bank {folder} was made with the space {card.get('space')}, its {SPACE} is {space.id}")
+        return cls(folder, space)
+
+    def refresh(self) -> None:
+        """Move to the newest version.
+
+        Where the references have not changed while the fingerprints were opened, each finds its own.
+        """
+        while True:
+            self._references = self._opened(REFERENCES)
+            self._fingerprints = self._opened(FINGERPRINTS)
+            self._places: pa.Table | None = None
+            with tables.using(self.folder / REFERENCES):
+                if self._references.latest_version == self._references.version:
+                    return
+
+    def _opened(self, name: str) -> lance.LanceDataset:
+        with tables.using(self.folder / name):
+            return lance.dataset(self.folder / name, metadata_cache_size_bytes=CACHE_BYTES)
+
+    @property
+    def version(self) -> str:
+        """`number-digest`: another one whenever a match could change, also between copies of a bank that part ways."""
+        with tables.using(self.folder / REFERENCES):
+            transaction = self._references.read_transaction(self._references.version)
+        return f"{self._references.version}-{transaction.uuid[:8] if transaction else 0}"
+
+    def references(self, state: State | None = None, changed_since: datetime | None = None) -> list[Reference]:
+        """Return references by id; only those in a state, and only those added or changed at a time or later."""
+        table = self.table()
+        if state:
+            table = table.filter(pc.equal(table["state"], state.value))
+        if changed_since:
+            since = pa.scalar(changed_since.astimezone(UTC), pa.timestamp("ms", "UTC"))
+            table = table.filter(pc.greater_equal(table["changed_at"], since))
+        return [tables.reference_of(row) for row in table.to_pylist()]
+
+    def table(self) -> pa.Table:
+        """All references as a table of `tables.REFERENCES`, by id."""
+        with tables.using(self.folder / REFERENCES):
+            return self._references.to_table().sort_by("id")
+
+    def known(self, sha256s: Iterable[str]) -> dict[str, Reference]:
+        """Return those contents that the bank holds, with their references."""
+        return {ref.content_sha256: ref for ref in self._where(tables.one_of("content_sha256", sha256s))}
+
+    def with_ids(self, ids: Iterable[str]) -> dict[str, Reference]:
+        """Return the references among these ids that there are."""
+        return {ref.id: ref for ref in self._where(tables.one_of("id", ids))}
+
+    def _where(self, condition: str) -> list[Reference]:
+        with tables.using(self.folder / REFERENCES):
+            rows = self._references.to_table(filter=condition).to_pylist()
+        return [tables.reference_of(row) for row in rows]
+
+    def fingerprint(self, sha256: str) -> Fingerprint:
+        """Return one fingerprint; raises NightjarError where no reference has that content."""
+        ((_, found),) = self.fingerprints([sha256])
+        return found
+
+    def fingerprints(self, sha256s: Collection[str]) -> Iterator[tuple[str, Fingerprint]]:
+        """Yield (content_sha256, fingerprint) in the bank's own order; holds at most BATCH_BYTES, or one, at a time."""
+        for rows in self.fingerprint_tables(sha256s):
+            yield from tables.fingerprints_of(rows, self.space.dimensions)
+
+    def strip(self, sha256: str) -> list[tuple[int, bytes]]:
+        """Return the small pictures of one reference: when, and a WebP."""
+        (table,) = self.fingerprint_tables([sha256], list(tables.FOR_PEOPLE))
+        return list(zip(*(table[name][0].as_py() for name in tables.FOR_PEOPLE), strict=True))
+
+    def fingerprint_tables(
+        self, sha256s: Collection[str], columns: list[str] = tables.FOR_MATCHING
+    ) -> Iterator[pa.Table]:
+        """Yield the same as tables of some columns of `tables.FINGERPRINTS`."""
+        for batch in _batches(self._find(sha256s), self.space.dimensions):
+            with tables.using(self.folder / FINGERPRINTS):
+                found = self._fingerprints.take(batch, columns=columns)
+            yield found
+
+    def _find(self, sha256s: Collection[str]) -> pa.Table:
+        """Places of some fingerprints, those that stand together together."""
+        wanted = pa.array(dict.fromkeys(sha256s), pa.string())
+        found = self._index().filter(pc.is_in(self._index()["content_sha256"], value_set=wanted))
+        if found.num_rows < len(wanted):
+            missing = sorted(set(wanted.to_pylist()) - set(found["content_sha256"].to_pylist()))
+            raise NightjarError(f"bank {self.folder} has no fingerprint of {', '.join(missing[:NAMED])}")
+        return found
+
+    def _index(self) -> pa.Table:
+        """Content, frames, peaks and row number of every fingerprint, read once a version."""
+        if self._places is None:
+            with tables.using(self.folder / FINGERPRINTS):
+                found = self._fingerprints.to_table(columns=["content_sha256", "frames", "peaks"])
+            self._places = found.append_column("row", pa.array(range(found.num_rows), pa.int64()))
+        return self._places
+
+    def stats(self) -> Stats:
+        """Count everything."""
+        references = self.references()
+        counts: dict[str, Counter[str]] = {}
+        for ref in references:
+            counts.setdefault(ref.kind.value, Counter())[ref.state.value] += 1
+        places = self._find({ref.content_sha256 for ref in references})
+        return Stats(
+            references={kind: dict(found) for kind, found in sorted(counts.items())},
+            hours=sum(ref.duration_ms for ref in references) / 3.6e6,
+            incomplete=sum(not ref.complete for ref in references),
+            frames=pc.sum(places["frames"]).as_py() or 0,
+            peaks=pc.sum(places["peaks"]).as_py() or 0,
+            bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            version=self.version,
+            space=self.space.id,
+            dimensions=self.space.dimensions,
+        )
+
+
+def _batches(places: pa.Table, dimensions: int) -> Iterator[list[int]]:
+    """Row numbers, together at most BATCH_BYTES of fingerprints."""
+    batch: list[int] = []
+    held = 0
+    for frames, peaks, row in zip(*(places[name].to_pylist() for name in ("frames", "peaks", "row")), strict=True):
+        size = frames * (2 * dimensions + 42) + peaks * 6
+        if batch and held + size > BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+        batch.append(row)
+        held += size
+    if batch:
+        yield batch
