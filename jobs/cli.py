@@ -15,7 +15,9 @@ COMMANDS = {
     "demo": "fetch samples and run tonight's recall over them",
     "recall": "the nightly recall over a manifest; resumable",
     "scan": "judge files, folders, globs or URIs now",
+    "rescan": "match stored nights with what the bank has gained; decodes nothing",
     "judge": "judge a stored night again under another policy",
+    "bank": "the reference bank: add, remove, disable, enable, list, stats, export",
     "models": "list, pull, register and promote models",
     "bench": "run the benchmarks",
 }

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jobs.outcome import counts, write_report
 from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
+from pipelines.copyright.matched import Matched, matches_folder
 from pipelines.pieces import Pieces
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
@@ -41,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Judge, report, and say what changed."""
     began = time.monotonic()
     policy = load_policy(args.policy)
-    earlier = _read_summary(args.folder)
-    night = _stored_night(args.folder, earlier)
+    earlier = read_summary(args.folder)
+    night = stored_night(args.folder, earlier)
     out = args.output or args.folder / f"policy={policy.id}"
     tally = judge_night(night, policy, out)
     summary = _summary(earlier, policy, tally, time.monotonic() - began)
@@ -57,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read what a finished night says of itself; raises UsageError."""
     path = folder / "summary.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -66,18 +69,23 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _stored_night(folder: Path, summary: dict[str, Any]) -> Night:
+def stored_night(folder: Path, summary: dict[str, Any]) -> Night:
+    """Return what is stored of a night, its matches with a bank included; raises UsageError."""
     manifest, contents = folder / "manifest.parquet", folder / "features" / "contents.parquet"
     features = folder / "features" / summary["run"]["features"]
     if missing := [str(path) for path in (manifest, contents, features) if not path.exists()]:
         raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
-    return Night(manifest, pq.read_table(contents), Pieces(features), summary["versions"]["bundle"])
+    bank = summary.get("copyright", {}).get("bank_version")
+    matched = Matched(matches_folder(features, bank)) if bank else None
+    day = date.fromisoformat(summary["run"]["day"])
+    return Night(manifest, pq.read_table(contents), Pieces(features), summary["versions"]["bundle"], matched, day)
 
 
 def _summary(earlier: dict[str, Any], policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
-    run = {"job": "judge", "seconds": round(took_s, 3), "features": earlier["run"]["features"]}
+    run = {"job": "judge", "seconds": round(took_s, 3)} | {name: earlier["run"][name] for name in ("features", "day")}
     versions = earlier["versions"] | {"policy": policy.id, "taxonomy": taxonomy().version}
-    return {"run": run, "counts": counts(tally), "versions": versions}
+    kept = {name: earlier[name] for name in ("copyright",) if name in earlier}
+    return {"run": run, "counts": counts(tally), **kept, "versions": versions}
 
 
 def changes(before: Path, after: Path) -> list[str]:

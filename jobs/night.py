@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import progress, session
+from jobs.matching import match
 from jobs.outcome import counts, write_report
-from jobs.recipes import Recipe, machines_for, rows_a_task
+from jobs.recipes import Recipe, machines_for, match_machine, rows_a_task
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
 from pipelines.nightly import Machines, nightly_stages
@@ -63,9 +64,14 @@ class Outcome:
     summary: dict[str, Any]
 
 
-def run_night(job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder: Path) -> Outcome:
-    """Hash, look, judge, report. Run it again after any kill: what is finished is not done again."""
-    began = time.monotonic()
+def run_night(
+    job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder: Path, day: date | None = None
+) -> Outcome:
+    """Hash, look, match, judge, report. Run it again after any kill: what is finished is not done again.
+
+    `day` is the one on which licences have to hold, today by default.
+    """
+    began, day = time.monotonic(), day or datetime.now(UTC).date()
     features = folder / "features"
     _prepare(folder, manifest)
     with session.PeakMemory() as memory, session.ray_up() as resources:
@@ -73,9 +79,15 @@ def run_night(job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder
         contents = _hash(manifest, features, recipe)
         pieces_folder = features / recipe.features
         meter = _look(contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0))
-    night = Night(folder / "manifest.parquet", contents, Pieces(pieces_folder), recipe.bundle.id)
+        pieces = Pieces(pieces_folder)
+        matching = match(recipe.bank, contents, pieces, match_machine(resources)) if recipe.bank else None
+    matched = matching.matched if matching else None
+    night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day)
     tally = judge_night(night, recipe.policy, folder)
     summary = _summary(job, recipe, tally, meter, time.monotonic() - began, memory.peak_bytes)
+    summary["run"]["day"] = day.isoformat()
+    if matching:
+        summary["copyright"] = matching.facts()
     _log(job, summary, recipe, machines)
     write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
     return Outcome(folder, tally, summary)

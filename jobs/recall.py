@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(args.input, args.limit)
     recipe = recipes.from_arguments(args)
     folder = args.output / f"dt={args.date.isoformat()}"
-    outcome = run_night("recall", f"Recall of {args.date.isoformat()}", manifest, recipe, folder)
+    outcome = run_night("recall", f"Recall of {args.date.isoformat()}", manifest, recipe, folder, args.date)
     show(outcome, as_json=args.json)
     progress.say(f"report: {(folder / 'report.html').absolute()}")
     return 0

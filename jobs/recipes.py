@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_registry.bundles import BUNDLES, PinnedBundle, bundle_named, pin
 from model_registry.store import ALIASES
+from pipelines.copyright.night import Machine as MatchMachine
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
+from pipelines.pieces import FORMAT
 from pipelines.risk.policy import Policy, load_policy
 
 MOST_ROWS_A_TASK = 16
@@ -26,11 +29,12 @@ class Recipe:
     policy: Policy
     sampling: Sampling
     limits: Limits
+    bank: Path | None = None
 
     @property
     def features(self) -> str:
-        """Name of the folder of features: another bundle or sampling gets another."""
-        return f"{self.bundle.id}/{self.sampling.id.replace('/', '-')}"
+        """Name of the folder of features: another bundle, sampling or format gets another."""
+        return f"{self.bundle.id}/{self.sampling.id.replace('/', '-')}-v{FORMAT}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
     group.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
     group.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
+    group.add_argument("--bank", type=Path, metavar="DIR", help="a reference bank to match with: see `nightjar bank`")
     group.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)")
     group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
     group.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
@@ -61,7 +66,15 @@ def from_arguments(args: argparse.Namespace) -> Recipe:
         frame_side=bundle.frame_side,
         keyframes_only=args.keyframes_only,
     )
-    return Recipe(bundle, policy, sampling, Limits())
+    if args.bank:
+        _check_bank(args.bank, bundle)
+    return Recipe(bundle, policy, sampling, Limits(), args.bank)
+
+
+def _check_bank(folder: Path, bundle: PinnedBundle) -> None:
+    from pipelines.copyright.bank.reader import BankReader
+
+    BankReader.open(folder).space.demand(bundle.tower.source)
 
 
 def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machines:
@@ -87,6 +100,14 @@ def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machin
         decode_cpus=round(left / (cpus + 1), 2),
         commit_cpus=COMMIT_CPUS,
     )
+
+
+def match_machine(resources: Mapping[str, float]) -> MatchMachine:
+    """One actor a GPU, or one for every two cores: a product of matrices uses both."""
+    if gpus := int(resources.get("GPU", 0)):
+        return MatchMachine(actors=gpus, gpus=1.0)
+    cpus = resources.get("CPU", 1.0)
+    return MatchMachine(actors=max(1, int(cpus // 2)), cpus=min(2.0, cpus))
 
 
 def rows_a_task(contents: int, cpus: float) -> int:

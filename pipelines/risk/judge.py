@@ -8,17 +8,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed, with_cue
+from pipelines.copyright.matched import Matched
+from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.signals import Signal
-from pipelines.risk.verdicts import VERDICTS, Finding, findings, priority, suggestion, top_labels
+from pipelines.risk.verdicts import VERDICTS, Finding, by_time, findings, priority, suggestion, top_labels
 from pipelines.rows import SIGNAL, ErrorCode
 
 CHUNK_ROWS = 500  # with 300 signals a video some 300 MB
@@ -35,6 +38,7 @@ class Judged:
     verdict: dict[str, Any]
     title: str
     signals: list[Signal]
+    claims: list[Claimed] = field(default_factory=list)
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Tally:
     incomplete: int = 0
     signals: int = 0
     segments: int = 0
+    claims: int = 0
     shown: list[Judged] = field(default_factory=list)  # highest priority first
 
     def count(self, judged: Judged) -> None:
@@ -59,6 +64,7 @@ class Tally:
             self.errors[verdict["error_code"]] += 1
         self.signals += len(judged.signals)
         self.segments += len(verdict["segments"])
+        self.claims += len({(one.row["reference_id"], one.row["claim"]) for one in judged.claims})
 
 
 @dataclass(frozen=True)
@@ -69,19 +75,27 @@ class Night:
     contents: pa.Table  # CONTENTS
     pieces: Pieces
     bundle: str
+    matched: Matched | None = None  # with which bank, if any
+    day: date = field(default_factory=lambda: datetime.now(UTC).date())  # on which licences have to hold
 
 
 def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tally:
-    """Write `verdicts.parquet`, `signals.parquet` and `evidence/` into `out`; each appears only when whole."""
+    """Write verdicts, signals, matches and `evidence/` into `out`; each table appears only when whole."""
     tally = Tally()
+    claims = _claims(night, policy)
     decided = _earlier_decisions(out / "verdicts.parquet")
     whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
-    with _whole(out / "verdicts.parquet", VERDICTS) as verdicts, _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen:
+    with (
+        _whole(out / "verdicts.parquet", VERDICTS) as verdicts,
+        _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen,
+        _whole(out / "matches.parquet", VIDEO_MATCHES) as matches,
+    ):
         for batch in pq.ParquetFile(night.manifest).iter_batches(CHUNK_ROWS):
-            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided)
+            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided, claims)
             verdicts.write_table(pa.Table.from_pylist([video.verdict for video in judged], VERDICTS))
             seen.write_table(pa.Table.from_pylist(list(_signal_rows(judged)), VIDEO_SIGNALS))
+            matches.write_table(pa.Table.from_pylist(list(_match_rows(judged)), VIDEO_MATCHES))
             _save_evidence(judged, night.pieces, out / "evidence")
             for video in judged:
                 tally.count(video)
@@ -102,6 +116,7 @@ def _judge_rows(
     night: Night,
     policy: Policy,
     decided: Mapping[str, tuple[tuple[str, ...], datetime]],
+    claims: Mapping[str, list[Claimed]],
 ) -> list[Judged]:
     contents = {whose[row["video_id"]]["content_sha256"] for row in rows if row["video_id"] in whose}
     signals = _signals_by_content(night.pieces, contents & night.pieces.contents.keys())
@@ -110,11 +125,25 @@ def _judge_rows(
     for row in rows:
         seen = _how_seen(row["video_id"], whose, night.pieces)
         own = signals.get(seen["content_sha256"], [])
-        verdict = _verdict(row, seen, findings(own, policy, seen["duration_ms"] or 0), night.bundle, policy.id)
+        written = f"{row['title'] or ''}\n{row['description'] or ''}"
+        copies = [with_cue(one, written) for one in claims.get(seen["content_sha256"], ())]
+        found = _findings(own, copies, policy, seen["duration_ms"] or 0)
+        verdict = _verdict(row, seen, found, night.bundle, policy.id)
         key, then = decided.get(row["video_id"], ((), now))
         verdict["decided_at"] = then if key == _decision(verdict) else now
-        judged.append(Judged(verdict, row["title"] or "", own))
+        matched = [one.signal() for one in copies if not one.licensed]
+        judged.append(Judged(verdict, row["title"] or "", own + matched, copies))
     return judged
+
+
+def _claims(night: Night, policy: Policy) -> dict[str, list[Claimed]]:
+    return claimed(night.matched, policy.territory, night.day) if night.matched else {}
+
+
+def _findings(signals: list[Signal], claims: list[Claimed], policy: Policy, duration_ms: int) -> list[Finding]:
+    """What the policy says of scores over time, and of claims, which are spans already."""
+    own = [found for one in claims if (found := one.finding(policy, duration_ms))]
+    return sorted([*findings(signals, policy, duration_ms), *own], key=by_time)
 
 
 def _how_seen(video_id: str, whose: Mapping[str, dict[str, Any]], pieces: Pieces) -> dict[str, Any]:
@@ -164,18 +193,45 @@ def _signal_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
             yield {"video_id": video.verdict["video_id"], **vars(signal)}
 
 
+def _match_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
+    for video in judged:
+        for claim in video.claims:
+            yield claim.as_match(video.verdict["video_id"])
+
+
 def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
-    """Write one picture for each segment, named by content and time, as far as it was kept."""
+    """Write one picture for each segment, named by content and time, as far as it was kept; of a copy both sides."""
     wanted = {
         (video.verdict["content_sha256"], segment["evidence_ms"])
         for video in judged
         for segment in video.verdict["segments"]
     }
     folder.mkdir(parents=True, exist_ok=True)
+    _save_copies(judged, pieces, folder)
     pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted})
     shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
     for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
         _save(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
+
+
+def _save_copies(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+    """Write the upload's picture and, with `-reference`, the work's; where two works share a time, the surer one's."""
+    references = {key: picture for video in judged for key, picture in _copied(video)}
+    for (sha256, ms), (_, webp) in nearest_pictures(pieces, references).items():
+        _save(folder / f"{sha256}-{ms}.webp", webp)
+    for (sha256, ms), picture in references.items():
+        if picture:
+            _save(folder / f"{sha256}-{ms}-reference.webp", picture)
+
+
+def _copied(video: Judged) -> Iterator[tuple[tuple[str, int], bytes | None]]:
+    """Where the segments that came of claims have their evidence, with the reference's picture, the surest last."""
+    verdict = video.verdict
+    found = {(segment["reference_id"], segment["form"], segment["evidence_ms"]) for segment in verdict["segments"]}
+    for claim in sorted(video.claims, key=lambda one: (one.row["ref_picture"] is not None, one.score)):
+        signal = claim.signal()
+        if (claim.row["reference_id"], signal.form, signal.evidence_ms) in found:
+            yield (verdict["content_sha256"], signal.evidence_ms), claim.row["ref_picture"]
 
 
 def _save(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +31,8 @@ from pipelines.risk.signals import FLOOR, Signal
 
 POLICIES = Path(__file__).with_name("policies")
 NAME = Kind("letters, digits, '.', '_' or '-' in quotes", is_name, required=True)
-POLICY_KEYS = {"name": NAME, "version": NAME, "rule": Kind("tables headed [[rule]]", is_tables)}
+TERRITORY = Kind("a country such as 'US', or '*'", lambda value: re.fullmatch(r"[A-Z]{2}|\*", str(value)) is not None)
+POLICY_KEYS = {"name": NAME, "version": NAME, "territory": TERRITORY, "rule": Kind("tables headed [[rule]]", is_tables)}
 
 
 class Suggestion(StrEnum):
@@ -122,6 +124,7 @@ class Policy:
     digest: str  # of the file: an edited policy is another one
     rules: tuple[Rule, ...]
     taxonomy: str
+    territory: str = "*"  # where videos are shown (ISO 3166-1 alpha-2): which licences of references hold
 
     @property
     def id(self) -> str:
@@ -161,7 +164,8 @@ def parse_policy(data: dict[str, Any], digest: str) -> Policy:
     keys = [(rule.label, rule.models, frozenset(rule.forms)) for rule in rules]
     if repeated := sorted({key[0] for key in keys if keys.count(key) > 1}):
         raise UsageError(f"there are two rules for {', '.join(map(repr, repeated))} with the same models and forms")
-    return Policy(data["name"], data["version"], digest, rules, taxonomy().version)
+    shown = data.get("territory", "*")
+    return Policy(data["name"], data["version"], digest, rules, taxonomy().version, shown)
 
 
 def _rule(row: dict[str, Any], number: int) -> Rule:

@@ -63,11 +63,14 @@ class Finding:
     evidence_ms: int
     suggestion: Suggestion
     severity: int
+    text: str | None = None  # what was said or written, or the title of what was matched
+    reference_id: str | None = None
+    ref_start_ms: int | None = None
+    ref_end_ms: int | None = None
 
     def as_segment(self) -> dict[str, object]:
-        """As `verdicts.parquet` holds it; the text and reference fields belong to later models."""
-        row: dict[str, object] = dict.fromkeys(SEGMENT.names)
-        return row | {name: getattr(self, name) for name in SEGMENT.names if hasattr(self, name)}
+        """As `verdicts.parquet` holds it."""
+        return {name: getattr(self, name) for name in SEGMENT.names}
 
 
 def findings(signals: Iterable[Signal], policy: Policy, duration_ms: int) -> list[Finding]:
@@ -86,7 +89,12 @@ def findings(signals: Iterable[Signal], policy: Policy, duration_ms: int) -> lis
         for (label, form, rule), group in groups.items()
         for seg in segments(group, rule.shape, duration_ms)
     ]
-    return sorted(found, key=lambda f: (f.start_ms, f.label, f.form, f.end_ms, f.score))
+    return sorted(found, key=by_time)
+
+
+def by_time(found: Finding) -> tuple[int, str, str, int, float]:
+    """The order of segments."""
+    return found.start_ms, found.label, found.form, found.end_ms, found.score
 
 
 def suggestion(found: Sequence[Finding], *, complete: bool) -> Suggestion:

@@ -133,6 +133,16 @@ def test_strict_is_never_milder_than_default(signals, duration_ms):
         ), f"strict does not see {finding}"
 
 
+class TestTerritory:
+    def test_the_whole_world_unless_said_otherwise(self, load):
+        assert load(HEAD + RULE).territory == "*"
+        assert load(HEAD + 'territory = "JP"\n' + RULE).territory == "JP"
+
+    @pytest.mark.parametrize("said", ['"jp"', '"Japan"', '""', "1", '["US"]'])
+    def test_anything_but_a_country_or_the_world_is_refused(self, refused, said):
+        assert "wanted a country such as 'US', or '*'" in refused(f"{HEAD}territory = {said}\n{RULE}")
+
+
 class TestIdentity:
     def test_one_byte_makes_another_policy(self, load):
         first, second = load(HEAD + RULE), load(HEAD + RULE + "\n")
@@ -205,7 +215,7 @@ FAULTS = {
     "models is a number": (RULE + "models = 1\n", "models is 1, wanted a model's name or pattern in quotes"),
     "rule is no table": ('rule = "Gambling"\n', "it: rule is 'Gambling', wanted tables headed [[rule]]"),
     "rule is one table": ("[rule]\nlabel = 'Gambling'\n", "it: rule is {'label': 'Gambling'}, wanted tables headed"),
-    "misspelt rule": (RULE.replace("rule", "rules"), "it has 'rules'; allowed: name, version, rule"),
+    "misspelt rule": (RULE.replace("rule", "rules"), "it has 'rules'; allowed: name, version, territory, rule"),
     "twice the same": (RULE + RULE, "there are two rules for 'Gambling' with the same models and forms"),
     "the same forms in another order": (
         RULE + 'forms = ["Image", "OCR"]\n' + RULE + 'forms = ["OCR", "Image"]\n',

@@ -1,0 +1,148 @@
+"""Match stored nights with what the bank has gained since: no video is opened, no model runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jobs import progress, session
+from jobs.judge import changes, read_summary, stored_night
+from jobs.matching import known_contents, search
+from jobs.outcome import counts, write_report
+from jobs.recipes import match_machine
+from jobs.table import print_json, print_table
+from model_registry.errors import UsageError
+from pipelines.copyright.bank.reader import BankReader
+from pipelines.copyright.bank.reference import Reference, State
+from pipelines.copyright.matched import Matched, matches_folder
+from pipelines.risk.judge import Night, judge_night
+from pipelines.risk.policy import Policy, load_policy
+
+EXAMPLES = """examples:
+  nightjar rescan recalls --bank bank --since 2026-11-21
+  nightjar rescan recalls/dt=2026-11-21 --bank bank
+
+A reference added today is looked for in the features that past nights have kept. With --since only references
+that were added or changed from then on are looked for; what was found before stays, as far as the bank still
+holds it. The verdicts of record stay as they are: the new ones go to NIGHT/rescan=<bank version>/, with a count of
+what would change."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="one night, or a folder with nights (dt=*)")
+    parser.add_argument("--bank", type=Path, required=True, metavar="DIR", help="the reference bank")
+    parser.add_argument("--since", type=moment, metavar="T", help="only references added or changed since T (UTC)")
+    parser.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
+    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+
+
+def moment(text: str) -> datetime:
+    """Parse a day or a time, in UTC where it does not say otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time, wanted YYYY-MM-DD or YYYY-MM-DDTHH:MM") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look for: the bank as it is now, and which of its references are news."""
+
+    bank: BankReader
+    active: list[Reference]
+    news: list[Reference]
+    since: datetime | None
+
+    @classmethod
+    def of(cls, folder: Path, since: datetime | None) -> Wanted:
+        """Read the bank."""
+        bank = BankReader.open(folder)
+        return cls(bank, bank.references(State.ACTIVE), bank.references(State.ACTIVE, since), since)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rescan every night below the folder."""
+    policy, wanted = load_policy(args.policy), Wanted.of(args.bank, args.since)
+    nights = nights_in(args.folder)
+    progress.say(f"{len(wanted.news)} of {len(wanted.active)} references, {len(nights)} nights")
+    with session.ray_up() as resources:
+        for folder in nights:
+            _rescan(folder, wanted, policy, resources, as_json=args.json)
+    return 0
+
+
+def nights_in(folder: Path) -> list[Path]:
+    """Return the folder itself if it is a night's, or else the nights in it."""
+    if (folder / "summary.json").exists():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob("dt=*/summary.json"))
+    if not found:
+        raise UsageError(f"{folder} is no night and has none: there is no summary.json and no dt=*/summary.json")
+    return found
+
+
+def _rescan(folder: Path, wanted: Wanted, policy: Policy, resources: Mapping[str, float], *, as_json: bool) -> None:
+    began, earlier = time.monotonic(), read_summary(folder)
+    wanted.bank.space.demand(_tower(earlier))
+    night = stored_night(folder, earlier)
+    matched = _matched(night, wanted, resources)
+    now = Night(night.manifest, night.contents, night.pieces, night.bundle, matched, night.day)
+    out = folder / f"rescan={wanted.bank.version}"
+    tally = judge_night(now, policy, out)
+    summary = _summary(earlier, wanted, policy, time.monotonic() - began) | {"counts": counts(tally)}
+    write_report(out, f"{folder.name}, rescanned", summary, policy, tally, night.pieces)
+    if as_json:
+        print_json(out / "verdicts.parquet")
+    else:
+        print_table(tally)
+    for line in changes(folder / "verdicts.parquet", out / "verdicts.parquet"):
+        progress.say(f"{folder.name} {line}")
+    progress.say(f"report: {(out / 'report.html').absolute()}")
+
+
+def _tower(summary: dict[str, Any]) -> str:
+    """Whose embeddings a night has kept: the first of its models."""
+    return str(summary["versions"]["models"][0])
+
+
+def _matched(night: Night, wanted: Wanted, resources: Mapping[str, float]) -> Matched:
+    """Match with the news, and keep what was found before and still stands."""
+    folder = matches_folder(night.pieces.folder, wanted.bank.version)
+    shas = known_contents(night.contents, night.pieces)
+    if not wanted.since or Matched(folder).done() >= shas:
+        matched = Matched(folder)
+        search(wanted.bank, wanted.active, night.pieces, shas, matched, match_machine(resources))
+        matched.keep_facts(wanted.active)
+        return matched
+    matched = Matched(folder.with_name(f"{folder.name}-since-{wanted.since:%Y%m%dT%H%M%S}"))
+    search(wanted.bank, wanted.news, night.pieces, shas, matched, match_machine(resources))
+    if night.matched:
+        matched.take_over(night.matched, _ids(wanted.active) - _ids(wanted.news))
+    matched.keep_facts(wanted.active)
+    return matched
+
+
+def _summary(earlier: dict[str, Any], wanted: Wanted, policy: Policy, took_s: float) -> dict[str, Any]:
+    run = {"job": "rescan", "seconds": round(took_s, 3)} | {name: earlier["run"][name] for name in ("features", "day")}
+    bank = {"bank": str(wanted.bank.folder), "bank_version": wanted.bank.version, "references": len(wanted.active)}
+    since = wanted.since.isoformat() if wanted.since else None
+    copyright_facts = bank | {"looked_for": len(wanted.news), "since": since}
+    return {"run": run, "copyright": copyright_facts, "versions": earlier["versions"] | {"policy": policy.id}}
+
+
+def _ids(references: Iterable[Reference]) -> set[str]:
+    return {ref.id for ref in references}
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["rescan", *sys.argv[1:]])

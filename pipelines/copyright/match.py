@@ -1,0 +1,118 @@
+"""Match a batch of uploads with a bank: hits by shards, then, for each upload and reference, spans and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.copyright.claims import Match, claims, picture_match, sound_match
+from pipelines.copyright.fingerprint import Fingerprint
+from pipelines.copyright.picture.align import Hits, align
+from pipelines.copyright.picture.hits import FrameHits, Frames, find
+from pipelines.copyright.picture.space import Space
+from pipelines.copyright.sound.index import AudioIndex, AudioSpan
+
+NEGATIVE_MARGIN = 0.1  # a frame that looks this nearly as much like a negative reference counts for no other
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a shard found for a batch."""
+
+    frames: FrameHits
+    sounds: tuple[tuple[int, AudioSpan], ...]  # (which upload, span)
+
+
+class Shard:
+    """Some references of a bank, laid out for matching. Whole references only, so that shards do not share one."""
+
+    def __init__(self, references: Sequence[tuple[int, Fingerprint]], space: Space, device: str = "cpu") -> None:
+        self.space, self.device = space, device
+        self.frames = Frames.of(references, space.dimensions)
+        self.sound = AudioIndex([(number, print_.peaks) for number, print_ in references])
+
+    def find(self, uploads: Sequence[tuple[int, Fingerprint]]) -> Found:
+        """Look up uploads, whose fingerprints are within the bank's space."""
+        frames = find(Frames.of(uploads, self.space.dimensions), self.frames, self.space, self.device)
+        sounds = [(number, span) for number, print_ in uploads for span in self.sound.match(print_.peaks)]
+        return Found(frames, tuple(sounds))
+
+
+@dataclass(frozen=True)
+class ReferenceMatch:
+    """A match and the reference it names."""
+
+    reference: int
+    match: Match
+
+
+def matches(
+    founds: Sequence[Found],
+    uploads: Sequence[tuple[int, Fingerprint]],
+    durations_ms: Mapping[int, int],
+    negative: frozenset[int] = frozenset(),
+) -> dict[int, list[ReferenceMatch]]:
+    """Put together what all shards found: for each upload its claims, surest first.
+
+    `durations_ms` are those of the references by number; what lies under a match with a `negative` one is dropped.
+    """
+    frames = without_negatives(FrameHits.joined([found.frames for found in founds]), negative)
+    sounds = [pair for found in founds for pair in found.sounds]
+    return {
+        number: _of_upload(print_, frames.where(frames.query == number), _kept(sounds, number, negative), durations_ms)
+        for number, print_ in uploads
+    }
+
+
+def _of_upload(
+    upload: Fingerprint, frames: FrameHits, sounds: Sequence[AudioSpan], durations_ms: Mapping[int, int]
+) -> list[ReferenceMatch]:
+    found: list[ReferenceMatch] = []
+    sampled_ms = np.unique(upload.frame_ms)
+    references = sorted({*frames.reference.tolist(), *(span.reference for span in sounds)})
+    for number in references:
+        own = frames.where(frames.reference == number)
+        hits = Hits(own.query_ms, own.ref_ms, own.evidence)
+        spans = align(hits, sampled_ms, upload.duration_ms, durations_ms[number])
+        heard = [sound_match(span) for span in sounds if span.reference == number]
+        first = 1 + max((one.match.claim for one in found), default=-1)
+        pairs = claims([picture_match(span) for span in spans], heard, first)
+        found += [ReferenceMatch(number, match) for match in pairs]
+    return sorted(found, key=lambda one: (-one.match.claim_score, one.match.claim, one.match.form))
+
+
+def without_negatives(hits: FrameHits, negative: frozenset[int]) -> FrameHits:
+    """Drop hits with negative references, and every hit of a frame that looks as much like one of those."""
+    if not negative or not len(hits.query):
+        return hits
+    denied = np.isin(hits.reference, sorted(negative))
+    frame = np.unique(np.stack([hits.query, hits.query_ms]), axis=1, return_inverse=True)[1].reshape(-1)
+    worst = np.zeros(int(frame.max()) + 1)
+    np.maximum.at(worst, frame[denied], hits.evidence[denied] + NEGATIVE_MARGIN)
+    return hits.where(~denied & (hits.evidence > worst[frame]))
+
+
+def _kept(sounds: Iterable[tuple[int, AudioSpan]], number: int, negative: frozenset[int]) -> list[AudioSpan]:
+    """Sound spans of an upload, without those that mostly lie under a negative one."""
+    own = [span for upload, span in sounds if upload == number]
+    denied = [span for span in own if span.reference in negative]
+    return [span for span in own if span.reference not in negative and not any(_covers(no, span) for no in denied)]
+
+
+def _covers(negative: AudioSpan, span: AudioSpan) -> bool:
+    shared = min(negative.end_ms, span.end_ms) - max(negative.start_ms, span.start_ms)
+    return shared >= 0.5 * (span.end_ms - span.start_ms)
+
+
+def spread(sizes: Sequence[int], shards: int) -> list[list[int]]:
+    """Deal references to shards, largest first, each to the lightest."""
+    loads: NDArray[np.int64] = np.zeros(shards, np.int64)
+    dealt: list[list[int]] = [[] for _ in range(shards)]
+    for number in sorted(range(len(sizes)), key=lambda n: (-sizes[n], n)):
+        lightest = int(np.argmin(loads))
+        dealt[lightest].append(number)
+        loads[lightest] += sizes[number]
+    return dealt

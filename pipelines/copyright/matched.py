@@ -1,0 +1,115 @@
+"""Matches on disk: what a night was found to hold of one version of a bank, in pieces that survive any kill."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.copyright.bank.reference import Reference, licences_text
+
+TAKEN_OVER = "matches-taken-over"
+OTHER_CLAIMS = 1 << 20
+MATCHES = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        ("reference_id", pa.string()),  # null: this content was matched, and nothing was found
+        ("form", pa.string()),
+        ("score", pa.float32()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("ref_start_ms", pa.int64()),
+        ("ref_end_ms", pa.int64()),
+        ("speed", pa.float32()),
+        ("claim", pa.int32()),
+        ("claim_score", pa.float32()),
+        ("ref_picture", pa.binary()),  # a WebP of the reference near the middle of the span, where it has one
+    ]
+)
+
+
+FACTS = pa.schema(  # of matched references, as they were when they matched
+    [
+        ("reference_id", pa.string()),
+        ("content_sha256", pa.string()),
+        ("kind", pa.string()),
+        ("title", pa.string()),
+        ("owner", pa.string()),
+        ("licences", pa.string()),
+    ]
+)
+
+
+def matches_folder(features: Path, bank_version: str) -> Path:
+    """Where the features of a night keep its matches with a bank."""
+    return features / "matches" / bank_version
+
+
+class Matched:
+    """The matches of one night with one version of a bank, in a folder named by it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def source(self) -> str:
+        """The bank as signals name it: `bank@version`."""
+        return f"bank@{self.folder.name}"
+
+    def table(self) -> pa.Table:
+        """Every row of every piece."""
+        found = [pq.read_table(path, schema=MATCHES) for path in sorted(self.folder.glob("matches-*.parquet"))]
+        return pa.concat_tables(found) if found else MATCHES.empty_table()
+
+    def done(self) -> set[str]:
+        """Contents that were matched."""
+        return set(self.table()["content_sha256"].to_pylist())
+
+    def take_over(self, earlier: Matched, references: set[str]) -> None:
+        """Keep what was found before of some references; done twice it does nothing."""
+        before = earlier.table()
+        rows = before.filter(pc.is_in(before["reference_id"], value_set=pa.array(sorted(references), pa.string())))
+        if rows.num_rows and TAKEN_OVER not in {path.stem for path in self.folder.glob("*.parquet")}:
+            self.write(_renumbered(rows), TAKEN_OVER)
+
+    def keep_facts(self, references: Iterable[Reference]) -> None:
+        """Keep what is known of the references that matched, so that judging needs no bank."""
+        named = set(self.table()["reference_id"].to_pylist())
+        rows = [_facts(ref) for ref in references if ref.id in named]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / "references.part"
+        pq.write_table(pa.Table.from_pylist(rows, FACTS), part)
+        part.replace(self.folder / "references.parquet")
+
+    def facts(self) -> pa.Table:
+        """What `keep_facts` kept."""
+        path = self.folder / "references.parquet"
+        return pq.read_table(path, schema=FACTS) if path.exists() else FACTS.empty_table()
+
+    def write(self, table: pa.Table, name: str = "") -> None:
+        """Add a piece; it appears only when whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{name or f'matches-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}'}.parquet"
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+def _renumbered(rows: pa.Table) -> pa.Table:
+    """Claims of another run, with numbers that no claim of this one has."""
+    place = rows.schema.get_field_index("claim")
+    return rows.set_column(place, rows.schema.field(place), pc.add(rows["claim"], pa.scalar(OTHER_CLAIMS, pa.int32())))
+
+
+def _facts(ref: Reference) -> dict[str, object]:
+    known = {"reference_id": ref.id, "content_sha256": ref.content_sha256, "title": ref.title, "owner": ref.owner}
+    return {**known, "kind": ref.kind.value, "licences": licences_text(ref.licences)}
