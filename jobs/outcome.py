@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.report.page import Page, ReportVideo, render
+from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
 from pipelines.risk.evidence import EVIDENCE_FLOOR
 from pipelines.risk.judge import Judged, Tally
@@ -22,6 +23,7 @@ def counts(tally: Tally) -> dict[str, Any]:
         "errors": dict(tally.errors.most_common()),
         "signals": tally.signals,
         "segments": tally.segments,
+        "claims": tally.claims,
     }
 
 
@@ -45,14 +47,29 @@ def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
     pictures: dict[str, dict[int, bytes]] = {}
     for row in pieces.rows("thumbnails", contents).to_pylist():
         pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
-    return [_report_video(video, pictures.get(video.verdict["content_sha256"], {})) for video in shown]
+    strips = _strips(shown, pieces)
+    return [_report_video(video, *(kept.get(_content(video), {}) for kept in (pictures, strips))) for video in shown]
 
 
-def _report_video(video: Judged, kept: dict[int, bytes]) -> ReportVideo:
+def _content(video: Judged) -> str:
+    return video.verdict["content_sha256"] or ""
+
+
+def _strips(shown: list[Judged], pieces: Pieces) -> dict[str, dict[int, bytes]]:
+    """Return what the film strips have near the middles of claims, by content and time."""
+    wanted = {(_content(video), claim.signal().evidence_ms) for video in shown for claim in video.claims}
+    found: dict[str, dict[int, bytes]] = {}
+    for (sha256, _), (frame_ms, webp) in nearest_pictures(pieces, wanted).items():
+        found.setdefault(sha256, {})[frame_ms] = webp
+    return found
+
+
+def _report_video(video: Judged, kept: dict[int, bytes], strip: dict[int, bytes]) -> ReportVideo:
     """Segments get their evidence frame; the poster is a frame that nothing was seen in, if one was kept."""
     wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
     pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
-    return ReportVideo(video.verdict, video.title, video.signals, pictures, _poster(video, kept))
+    poster = _poster(video, kept)
+    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster, video.claims, strip)
 
 
 def _poster(video: Judged, kept: dict[int, bytes]) -> bytes | None:

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.report.words import score_text
+from jobs.report.words import one_line, score_text, short
 from pipelines.risk.judge import Judged, Tally
 
 COLOURS = {"block": "bold red", "review": "yellow", "pass": "green"}
 ROWS = 40
+TITLE = 32  # characters of a work's title
 
 
 def print_table(tally: Tally, rows: int = ROWS) -> None:
@@ -44,17 +45,34 @@ def _cells(video: Judged) -> tuple[Text, ...]:
 
 
 def why(verdict: dict[str, Any]) -> str:
-    """The reasons in one line: labels with their first span, then the error."""
-    reasons = []
+    """The reasons in one line: labels with their first span, copies with the work they are of, then the error."""
+    copied = {seg["label"] for seg in verdict["segments"] if seg["reference_id"]}
+    reasons: dict[tuple[str, ...], str] = {}
     for label in verdict["labels"]:
-        first = next(
-            seg for seg in verdict["segments"] if (seg["label"], seg["form"]) == (label["label"], label["form"])
-        )
-        span = f"{clock(first['start_ms'])}-{clock(first['end_ms'])}"
-        reasons.append(f"{label['label']} {score_text(label['score'])} at {span}")
-    if verdict["error_code"]:
-        reasons.append(f"{verdict['error_code']}: {verdict['error_message']}")
-    return "; ".join(reasons)
+        heard_and_seen = () if label["label"] in copied else (label["form"],)  # of a copy they are one reason
+        reasons.setdefault((label["label"], *heard_and_seen), _reason(label, verdict["segments"]))
+    error = [f"{verdict['error_code']}: {verdict['error_message']}"] if verdict["error_code"] else []
+    return "; ".join([*reasons.values(), *error])
+
+
+def _reason(label: dict[str, Any], segments: list[dict[str, Any]]) -> str:
+    first = next(seg for seg in segments if (seg["label"], seg["form"]) == (label["label"], label["form"]))
+    where = _copy(label["label"], segments) if first["reference_id"] else f"at {_span(first)}"
+    return f"{label['label']} {score_text(label['score'])} {where}"
+
+
+def _copy(label: str, segments: list[dict[str, Any]]) -> str:
+    """Say the surest copy under a label: `0:12-0:31 = Some Film 41:02`, and how many other works there are."""
+    found = [seg for seg in segments if seg["label"] == label and seg["reference_id"]]
+    best = max(found, key=lambda seg: seg["score"])
+    others = len({seg["reference_id"] for seg in found}) - 1
+    title = one_line(best["text"] or "") or best["reference_id"]
+    more = f" (+{others} more)" if others else ""
+    return f"{_span(best)} = {short(title, TITLE)} {clock(best['ref_start_ms'])}{more}"
+
+
+def _span(segment: dict[str, Any]) -> str:
+    return f"{clock(segment['start_ms'])}-{clock(segment['end_ms'])}"
 
 
 def clock(ms: int | None) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
+from jobs.report.album import Album, Picture
+from jobs.report.claims import Claim, claims_of, gravest
+from jobs.report.copies import ClaimView, Copy, Scene, claim_lanes, claim_views, copies
 from jobs.report.seen import Seen, peak, seen_in
 from jobs.report.timeline import Lane, Mark, Steps, axis_svg, bar_svg, clock, lane_svg
 from jobs.report.tracks import Row, Track, tracks
@@ -24,6 +25,7 @@ from jobs.report.words import (
     thresholds,
     visible,
 )
+from pipelines.copyright.claimed import Claimed
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.segments import Curve
 from pipelines.risk.signals import Signal
@@ -40,30 +42,8 @@ class ReportVideo:
     signals: Sequence[Signal]
     pictures: Mapping[int, bytes]  # frame_ms -> WebP
     poster: bytes | None  # WebP
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture; `source` is its data where it is shown first and empty where it repeats."""
-
-    key: str
-    source: str
-    caption: str
-
-
-class Album:
-    """Hands out pictures so that each is embedded once, however many segments and videos show it."""
-
-    def __init__(self) -> None:
-        self._keys: dict[bytes, str] = {}
-
-    def picture(self, webp: bytes, caption: str) -> Picture:
-        """Return the picture, with its data the first time."""
-        digest = hashlib.sha256(webp).digest()
-        if digest in self._keys:
-            return Picture(self._keys[digest], "", caption)
-        self._keys[digest] = key = f"p{len(self._keys) + 1}"
-        return Picture(key, "data:image/webp;base64," + base64.b64encode(webp).decode("ascii"), caption)
+    claims: Sequence[Claimed] = ()
+    strip: Mapping[int, bytes] = field(default_factory=dict)  # frame_ms -> WebP, near the middles of its claims
 
 
 @dataclass(frozen=True)
@@ -125,6 +105,7 @@ class Card:
     hero: Picture | None
     lanes: tuple[LaneView, ...]
     axis: Markup
+    copies: tuple[Copy, ...]
     seen: tuple[Seen, ...]
     frames: tuple[Frame, ...]
     quiet: Hidden
@@ -133,7 +114,8 @@ class Card:
     @property
     def compact(self) -> bool:
         """Whether one line will do."""
-        return self.suggestion == Suggestion.PASS and not self.seen and not self.problem
+        licensed = all(copy.licence for copy in self.copies)
+        return self.suggestion == Suggestion.PASS and licensed and not self.seen and not self.problem
 
     @property
     def label_names(self) -> list[str]:
@@ -146,13 +128,17 @@ class Card:
         """What the search box looks into."""
         trouble = [self.problem.code, self.problem.reason] if self.problem else []
         quotes = [seen.quote for seen in self.seen if seen.quote]
-        return "\n".join([self.video_id, self.uri, self.title, *self.label_names, *trouble, *quotes])
+        works = [text for copy in self.copies for text in (copy.title, copy.about)]
+        return "\n".join([self.video_id, self.uri, self.title, *self.label_names, *trouble, *quotes, *works])
 
 
 def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:
     """Say everything about one video."""
-    verdict, scale_ms = video.verdict, time_scale(video)
-    all_tracks = tracks(video.signals, verdict.get("segments") or (), policy, verdict.get("duration_ms") or 0)
+    verdict, scale_ms, duration_ms = video.verdict, time_scale(video), video.verdict.get("duration_ms") or 0
+    claims = claims_of(video.claims, policy, duration_ms)
+    scene = Scene(video.strip, scale_ms, policy, album)
+    claimed = claim_views(claims, scene)
+    all_tracks = _tracks_without(claims, video, policy, duration_ms)
     flagged = [track for track in all_tracks if track.segments]
     rest = [track for track in all_tracks if not track.segments]
     seen = sorted((view for track in flagged for view in seen_in(track, scale_ms)), key=lambda view: view.start_ms)
@@ -169,10 +155,11 @@ def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:
         content=(verdict.get("content_sha256") or "")[:12],
         decided=_minute(verdict.get("decided_at")),
         problem=problem(verdict),
-        labels=tuple(_label_score(row, seen) for row in verdict.get("labels") or ()),
+        labels=tuple(_label_score(row, seen, claims) for row in verdict.get("labels") or ()),
         hero=_hero(video, seen, album),
-        lanes=tuple(_lane(track, scale_ms, opens) for track in flagged),
+        lanes=_lanes(flagged, claimed, scale_ms, opens),
         axis=axis_svg(scale_ms) if scale_ms > 1 else Markup(""),
+        copies=copies(claimed, scene),
         seen=tuple(seen),
         frames=frames,
         quiet=_hidden([track for track in rest if track.rule], scale_ms),
@@ -180,10 +167,18 @@ def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:
     )
 
 
+def _tracks_without(claims: Sequence[Claim], video: ReportVideo, policy: Policy, duration_ms: int) -> list[Track]:
+    """Group whatever no claim accounts for."""
+    accounted = {signal for claim in claims for signal in claim.signals}
+    rows = [row for row in video.verdict.get("segments") or () if not any(claim.covers(row) for claim in claims)]
+    return tracks([signal for signal in video.signals if signal not in accounted], rows, policy, duration_ms)
+
+
 def time_scale(video: ReportVideo) -> int:
     """Return how many milliseconds the timeline spans: the duration, or else the last end; 1 for a picture."""
     ends = [signal.end_ms for signal in video.signals]
     ends += [row["end_ms"] for row in video.verdict.get("segments") or ()]
+    ends += [claim.row["end_ms"] for claim in video.claims]
     return max(video.verdict.get("duration_ms") or max(ends, default=0), 1)
 
 
@@ -221,11 +216,20 @@ def _hero(video: ReportVideo, seen: Sequence[Seen], album: Album) -> Picture | N
     return album.picture(video.pictures[best.evidence_ms], f"{best.label.name} {score_text(best.score)}, {best.when}")
 
 
-def _label_score(row: Row, seen: Sequence[Seen]) -> LabelScore:
+def _label_score(row: Row, seen: Sequence[Seen], claims: Sequence[Claim]) -> LabelScore:
     label = label_name(row["label"])
     kinds = [one.kind for one in seen if (one.label, one.form) == (label, row["form"])]
-    worst = max(kinds, key=lambda kind: Suggestion(kind).rank, default=Suggestion.REVIEW.value)
-    return LabelScore(label, row["form"], row["score"], worst, bar_svg(row["score"]))
+    kinds += [claim.kind for claim in claims if claim.label == label and row["form"] in claim.forms]
+    return LabelScore(label, row["form"], row["score"], gravest(kinds), bar_svg(row["score"]))
+
+
+def _lanes(
+    flagged: Sequence[Track], claimed: Sequence[ClaimView], scale_ms: int, opens: Mapping[int, str]
+) -> tuple[LaneView, ...]:
+    """Draw what was found, segments and claims, the highest first."""
+    found = [(track, _lane(track, scale_ms, opens)) for track in flagged]
+    found += [(track, _lane_view(track, scale_ms, marks)) for track, marks in claim_lanes(claimed, scale_ms)]
+    return tuple(lane for _, lane in sorted(found, key=lambda pair: -pair[0].score))
 
 
 def _lane(track: Track, scale_ms: int, opens: Mapping[int, str]) -> LaneView:

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobs.report.cards import Album, Card, ReportVideo, card
+from jobs.report.album import Album
+from jobs.report.cards import Card, ReportVideo, card
 from jobs.report.timeline import bar_svg
 from jobs.report.words import LabelName, label_name, one_line, score_text
 from model_registry.labels import taxonomy
@@ -83,6 +84,7 @@ def render(page: Page) -> str:
         .render(
             heading=one_line(page.heading),
             headline=headline(page),
+            quarantined=quarantined(page.summary),
             total=page.total,
             cards=cards,
             tiles=tiles(page, cards),
@@ -128,14 +130,36 @@ def headline(page: Page) -> list[str]:
     hours = _section(page.summary, "throughput").get("hours")
     seconds = _section(page.summary, "run").get("seconds")
     bundle = _section(page.summary, "versions").get("bundle")
+    bank = _section(page.summary, "copyright")
     parts = [
-        f"{page.total:,} video" + ("" if page.total == 1 else "s"),
+        plural(page.total, "video"),
         f"{number(hours)} h of video looked at" if hours else "",
         f"took {took(seconds)}" if seconds else "",
         f"bundle {one_line(str(bundle))}" if bundle else "",
         f"policy {page.policy.id}",
+        bank_headline(bank, _section(page.summary, "counts").get("claims")) if bank else "",
     ]
     return [part for part in parts if part]
+
+
+def bank_headline(bank: Mapping[str, Any], claims: int | None) -> str:
+    """Say what was claimed of which references."""
+    name = one_line(PurePath(str(bank.get("bank") or "")).name)
+    at = f" at version {one_line(str(bank['bank_version']))}" if bank.get("bank_version") else ""
+    known = plural(bank.get("references") or 0, "reference")
+    found = f"{plural(claims, 'claim')} of " if claims is not None else ""
+    return f"{found}{known} in bank {name}{at}"
+
+
+def quarantined(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the references that were held back in this run, with the reason."""
+    held = _section(summary, "copyright").get("quarantined")
+    return {one_line(str(name)): one_line(str(why)) for name, why in held.items()} if isinstance(held, Mapping) else {}
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def tiles(page: Page, cards: Sequence[Card]) -> list[Tile]:
@@ -195,10 +219,14 @@ def fact(name: str, value: object) -> str:
     if isinstance(value, int | float):
         return number(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{one_line(str(key))} {fact('', item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{_named(str(key), item)} {fact('', item)}" for key, item in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(fact("", item) for item in value) or "none"
     return one_line(str(value))
+
+
+def _named(key: str, value: object) -> str:
+    return one_line(key) + ":" * isinstance(value, str)
 
 
 def number(value: float) -> str:

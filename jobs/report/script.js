@@ -62,35 +62,45 @@ function togglePictures() {
 
 pictures.addEventListener("click", togglePictures);
 
-// The viewer goes through the pictures of one video, each once, evidence in order of time.
+// The viewer goes through the pictures of one video, each once: copies beside what they are of, evidence in order of time.
 const viewer = one("#viewer");
 let gallery = [];
 let place = 0;
 
+const picturesOf = (card) => [".copies img", ".frames img", ".hero img"].flatMap((part) => all(part, card));
+const pageOf = (img) => (img.closest(".pair") ? all("img", img.closest(".pair")) : [img]);
+const nameOf = (page) => page.map((img) => img.dataset.key).join(" ");
+
 function galleryOf(card) {
   const found = new Map();
-  for (const img of [...all(".frames img", card), ...all(".hero img", card)]) {
-    if (!found.has(img.dataset.key)) found.set(img.dataset.key, img);
+  for (const page of picturesOf(card).map(pageOf)) {
+    if (!found.has(nameOf(page))) found.set(nameOf(page), page);
   }
   return [...found.values()];
 }
 
-function turn(to) {
-  place = Math.min(Math.max(to, 0), gallery.length - 1);
-  const img = gallery[place];
-  const shown = one("img", viewer);
+function show(shown, img) {
+  shown.hidden = !img;
+  if (!img) return shown.removeAttribute("src");
   shown.src = img.src;
   shown.alt = img.alt;
   shown.classList.toggle("wide", img.naturalWidth > img.naturalHeight);
-  one("#caption").textContent = img.alt;
+}
+
+function turn(to) {
+  place = Math.min(Math.max(to, 0), gallery.length - 1);
+  const page = gallery[place];
+  all("img", viewer).forEach((shown, number) => show(shown, page[number]));
+  one(".sheet", viewer).classList.toggle("two", page.length === 2);
+  one("#caption").textContent = page.map((img) => img.alt).join("\n");
   one("#place").textContent = `${place + 1} of ${gallery.length}`;
   one("#previous").disabled = place === 0;
   one("#next").disabled = place === gallery.length - 1;
 }
 
-function view(card, key) {
+function view(card, img) {
   gallery = galleryOf(card);
-  turn(gallery.findIndex((img) => img.dataset.key === key));
+  turn(gallery.findIndex((page) => nameOf(page) === nameOf(pageOf(img))));
   hideTip();
   viewer.showModal();
 }
@@ -98,7 +108,9 @@ function view(card, key) {
 function openFrom(target) {
   const opener = target.closest(".picture, [data-opens]");
   if (!opener) return;
-  view(opener.closest(".card"), opener.dataset.opens ?? one("img", opener).dataset.key);
+  const card = opener.closest(".card");
+  const { opens } = opener.dataset;
+  view(card, opens ? picturesOf(card).find((img) => img.dataset.key === opens) : one("img", opener));
 }
 
 one("main").addEventListener("click", (event) => openFrom(event.target));

@@ -41,6 +41,8 @@ class Mark:
     kind: str  # the suggestion it leads to
     tip: str
     opens: str = ""  # the picture it stands for
+    row: int = 0  # of `rows`, where segments that overlap share the height of the lane
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _mark(mark: Mark, duration_ms: int) -> Markup:
     x, width = mark_place(mark, duration_ms)
     drawn = {"x": f"{x:g}%", "width": f"{width:g}%"}
     parts = [
-        element("rect", **drawn, y=0, height="100%", class_="stretch"),
+        element("rect", **drawn, **_height(mark), class_="stretch"),
         element("rect", **drawn, y="100%", height=4, class_="foot"),
         element("circle", cx=percent(mark.peak_ms / duration_ms), cy=percent(1 - mark.peak), r=3),
     ]
@@ -154,9 +156,20 @@ def _mark(mark: Mark, duration_ms: int) -> Markup:
     )
 
 
+def _height(mark: Mark) -> dict[str, object]:
+    if mark.rows == 1:
+        return {"y": 0, "height": "100%"}
+    return {"y": percent(mark.row / mark.rows), "height": percent(1 / mark.rows)}
+
+
 def mark_place(mark: Mark, duration_ms: int) -> tuple[float, float]:
     """Return where a segment begins and how wide it is, in percent; inside the drawing, never too narrow."""
-    start, end = (100 * min(max(ms / duration_ms, 0.0), 1.0) for ms in (mark.start_ms, mark.end_ms))
+    return placed(mark.start_ms, mark.end_ms, duration_ms)
+
+
+def placed(start_ms: int, end_ms: int, duration_ms: int) -> tuple[float, float]:
+    """The same for any stretch of time."""
+    start, end = (100 * min(max(ms / duration_ms, 0.0), 1.0) for ms in (start_ms, end_ms))
     width = max(end - start, MIN_MARK)
     return round(min(start, 100 - width), 2), round(width, 2)
 

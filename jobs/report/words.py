@@ -87,6 +87,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def short(text: str, most: int) -> str:
+    """Cut a text that is too long for a sentence."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def problem(verdict: Mapping[str, Any]) -> Problem | None:
     """Return what went wrong with a video, if anything did."""
     code = verdict.get("error_code")
