@@ -21,7 +21,7 @@ class Measured(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What else a reader should know."""
+        """What else a reader should know: a sentence, or a block of Markdown of several lines, such as a table."""
 
 
 def markdown(
@@ -29,12 +29,14 @@ def markdown(
 ) -> str:
     """Lay the report out."""
     lines = [f"# {name}, {when:%Y-%m-%d %H:%M} UTC", "", *[f"- {check}" for check in checks]]
-    lines += [f"- {note}" for note in result.notes]
+    lines += [f"- {note}" for note in result.notes if "\n" not in note]
     lines += ["", "| metric | median | lowest | highest | runs |", "|---|---|---|---|---|"]
     for metric, values in result.metrics.items():
         lines.append(
             f"| {metric} | {statistics.median(values):.3f} | {min(values):.3f} | {max(values):.3f} | {len(values)} |"
         )
+    for block in (note for note in result.notes if "\n" in note):
+        lines += ["", block]
     lines += ["", *_table("set-up", result.setup), "", *_table("machine", machine), "", f"MLflow run `{run_id}`.", ""]
     return "\n".join(lines)
 

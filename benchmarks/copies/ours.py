@@ -1,0 +1,82 @@
+"""Our own detector over a corpus, by the code that `bank add` and `recall` run: pictures, sound, and both together."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks.copies.metrics import Match
+from jobs import session
+from jobs.bank_add import add
+from jobs.matching import known_contents, search
+from jobs.recipes import machines_for, match_machine, rows_a_task
+from model_registry.bundles import bundle_named, pin
+from pipelines.copyright.bank.reader import BankReader
+from pipelines.copyright.bank.reference import State
+from pipelines.copyright.describe import copy_stages
+from pipelines.copyright.matched import Matched, matches_folder
+from pipelines.decode.limits import Limits, Sampling
+from pipelines.pieces import Pieces
+from pipelines.run import hash_contents, look, unsettled
+
+BUNDLE = "lite"
+
+
+def ours(references: Sequence[Path], queries: Sequence[Path], work: Path) -> dict[str, list[Match]]:
+    """Return the matches of "ours, picture", "ours, sound" and "ours, fused"; names are the files' stems."""
+    build_bank(references, work / "bank")
+    table, names = match_queries(queries, work)
+    return {
+        "ours, picture": _matches(table, names, "Image", "score"),
+        "ours, sound": _matches(table, names, "Audio", "score"),
+        "ours, fused": _fused(table, names),
+    }
+
+
+def build_bank(references: Sequence[Path], folder: Path) -> None:
+    """Add what the bank does not hold yet."""
+    said = {"metadata": None, "kind": None, "bundle": BUNDLE, "alias": "champion", "offline": False, "interval": 1.0}
+    add(argparse.Namespace(paths=[str(path) for path in references], bank=folder, **said))
+
+
+def match_queries(queries: Sequence[Path], work: Path) -> tuple[pa.Table, dict[str, str]]:
+    """Look at queries and match them; return the rows of MATCHES, and the stem of each content."""
+    bundle = pin(bundle_named(BUNDLE))
+    sampling, folder = Sampling(frame_side=bundle.frame_side), work / "features" / bundle.id
+    manifest = pa.table({"video_id": [path.stem for path in queries], "uri": [str(path) for path in queries]})
+    bank = BankReader.open(work / "bank")
+    with session.ray_up() as resources:
+        machines = machines_for(resources, bundle)
+        contents = hash_contents(manifest, work / "features" / "contents.parquet", Limits(), lambda _: None)
+        todo = unsettled(contents, Pieces(folder))
+        stages = copy_stages(bundle, sampling, Limits(), machines, folder, whole=False)
+        look(stages, todo, rows_a_task(todo.num_rows, resources.get("CPU", 1.0)), lambda _: None)
+        pieces = Pieces(folder)
+        matched = Matched(matches_folder(folder, bank.version))
+        shas = known_contents(contents, pieces)
+        search(bank, bank.references(State.ACTIVE), pieces, shas, matched, match_machine(resources))
+    pairs = zip(contents["content_sha256"].to_pylist(), contents["video_id"].to_pylist(), strict=True)
+    return matched.table(), dict(pairs)
+
+
+def _matches(table: pa.Table, names: dict[str, str], form: str, score: str) -> list[Match]:
+    return [_match(row, names, score) for row in table.to_pylist() if row["form"] == form]
+
+
+def _fused(table: pa.Table, names: dict[str, str]) -> list[Match]:
+    """One match a claim: where picture and sound agree, the span of the surer."""
+    best: dict[tuple[str, int], dict[str, object]] = {}
+    for row in table.to_pylist():
+        key = (row["content_sha256"], row["claim"])
+        if row["form"] and (key not in best or row["score"] > best[key]["score"]):
+            best[key] = row
+    return [_match(row, names, "claim_score") for row in best.values()]
+
+
+def _match(row: dict[str, object], names: dict[str, str], score: str) -> Match:
+    spans = [int(str(row[name])) for name in ("start_ms", "end_ms", "ref_start_ms", "ref_end_ms")]
+    query = names[str(row["content_sha256"])]
+    return Match(query, str(row["reference_id"]), float(str(row[score])), *spans)

@@ -1,0 +1,298 @@
+"""The corpus of the copy benchmark, small and from drawn films: true to the truth, fair between splits, made once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.copies import corpus as corpus_module
+from benchmarks.copies.corpus import Corpus, build
+from benchmarks.copies.edits import EDITS, combination, even, settle, within
+from benchmarks.copies.films import Film, films_of
+from benchmarks.copies.metrics import Match
+from benchmarks.copies.peers import FrameRule
+from benchmarks.copies.render import Shelf, film_command, upload_command
+from benchmarks.copies.sources import SPLITS, Source, sources_in, sources_of
+from benchmarks.copies.tables import exam, marks
+from benchmarks.copies.uploads import SCALES, Scale, Segment, Upload, plan
+from benchmarks.copy_detection import measure
+from benchmarks.registry import requirements
+from model_registry.errors import NightjarError, UsageError
+from tests.footage import Tone, shade, write_film
+
+needs_ffmpeg = pytest.mark.skipif(not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="ffmpeg is absent")
+FILMS, SECONDS, FPS = 6, 9.0, 10
+FOLDERS = (("queries", "query"), ("references", "reference"))
+
+
+def drawn(film: int):
+    """Blocks that tell films apart, over a grey that tells frames apart."""
+    blocks = np.random.default_rng(film).integers(0, 120, (4, 6, 3), np.uint8)
+
+    def draw(index: int, width: int, height: int) -> np.ndarray:
+        picture = np.kron(blocks, np.ones((height // 4, width // 6, 1), np.uint8))
+        picture[height // 2 :] //= 4
+        return picture + np.uint8(shade(index) // 2)
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("media")
+    for film in range(FILMS):
+        tone = Tone(SECONDS, 300.0 + 90 * film) if film % 2 else None
+        write_film(folder / f"film{film}.mp4", seconds=SECONDS, fps=FPS, draw=drawn(film), tone=tone)
+    (folder / "notes.txt").write_text("no film")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return build(sources_in(media), tmp_path_factory.mktemp("corpus"), "small")
+
+
+def both(corpus: Corpus, table: str) -> list[dict[str, str]]:
+    return [row for split in SPLITS for row in corpus.rows(table, split)]
+
+
+def shown(corpus: Corpus, split: str, table: str) -> set[str]:
+    return {group for row in corpus.rows(table, split) for group in row["groups"].split(";")}
+
+
+def frame_at(path: Path, time_ms: float) -> np.ndarray:
+    """The picture on show then, without its edge, where scaling and cropping may differ by a pixel."""
+    with av.open(str(path)) as container:
+        shown = [frame for frame in container.decode(video=0) if frame.time * 1000 <= time_ms + 1]
+        picture = shown[-1].reformat(width=96, height=64).to_ndarray(format="rgb24")
+    return picture[4:-4, 4:-4].astype(float)
+
+
+@needs_ffmpeg
+def test_the_copied_span_shows_what_the_truth_says_and_nothing_else_does(corpus: Corpus) -> None:
+    unedited = {row["query"] for row in both(corpus, "queries") if row["edits"] == "concat"}
+    rows = [row for row in both(corpus, "truth") if row["query"] in unedited]
+    assert len(rows) >= 2
+    for row in rows:
+        query, reference = (corpus.root / folder / f"{row[column]}.mp4" for folder, column in FOLDERS)
+        start, end, ref_start = (int(row[name]) for name in ("start_ms", "end_ms", "ref_start_ms"))
+        for share in (0.1, 0.5, 0.9):
+            at = start + share * (end - start)
+            shown, source = frame_at(query, at), frame_at(reference, ref_start + at - start)
+            later = frame_at(reference, ref_start + at - start + 200)
+            assert np.abs(shown - source).mean() < 6
+            assert np.abs(shown - later).mean() > 8
+
+
+@needs_ffmpeg
+def test_the_splits_share_no_footage_and_fillers_are_in_no_reference(corpus: Corpus) -> None:
+    groups = {
+        split: {
+            g
+            for table in ("queries", "references")
+            for row in corpus.rows(table, split)
+            for g in row["groups"].split(";")
+        }
+        for split in ("fit", "report")
+    }
+    assert groups["fit"]
+    assert not groups["fit"] & groups["report"]
+    referenced = shown(corpus, "fit", "references") | shown(corpus, "report", "references")
+    clean = [row for row in both(corpus, "queries") if row["copies"] == "0"]
+    assert not referenced & {group for row in clean for group in row["groups"].split(";")}
+
+
+@needs_ffmpeg
+def test_at_least_half_of_the_uploads_hold_no_copy(corpus: Corpus) -> None:
+    for split in SPLITS:
+        copies = [row["copies"] for row in corpus.rows("queries", split)]
+        assert copies.count("0") * 2 >= len(copies) > 0
+    assert all(10_000 <= int(row["duration_ms"]) <= 40_000 for row in both(corpus, "queries"))
+
+
+@needs_ffmpeg
+def test_an_upload_is_as_long_as_said_and_has_sound_where_said(corpus: Corpus) -> None:
+    for row in both(corpus, "queries"):
+        with av.open(str(corpus.root / "queries" / f"{row['query']}.mp4")) as container:
+            assert container.duration / 1000 == pytest.approx(int(row["duration_ms"]), abs=60)
+            assert len(container.streams.audio) == int(row["has_sound"])
+
+
+@needs_ffmpeg
+def test_building_again_makes_nothing_and_what_is_lost_is_made_again(
+    corpus: Corpus, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    run = corpus_module.subprocess.run
+
+    def counted(command, **options):
+        made.append(Path(command[-1]).name)
+        return run(command, **options)
+
+    monkeypatch.setattr(corpus_module.subprocess, "run", counted)
+    sources = sources_in(media)
+    films_of(sources)  # listening to the sources is no making
+    made.clear()
+    query = corpus.queries("report")[0]
+    before = query.read_bytes()
+    query.unlink()
+    build(sources, corpus.root, "small")
+    encoded = [name for name in made if name.endswith((".mp4", ".mkv"))]
+    assert encoded == [f"{query.stem}.partial.mp4"]
+    assert query.read_bytes() == before
+
+
+@needs_ffmpeg
+def test_an_exam_is_read_from_the_corpus_and_the_truth_passes_it(corpus: Corpus) -> None:
+    asked = exam(corpus, "report")
+    assert len(asked.truth) >= 2
+    best = marks(asked, asked.truth)
+    assert (best.uap, best.segment_ap, best.at_p90.recall, best.false_at_p90) == pytest.approx((1, 1, 1, 0))
+
+
+@needs_ffmpeg
+def test_vpdq_finds_copies_that_nobody_edited_and_where(corpus: Corpus) -> None:
+    asked = exam(corpus, "report").part(lambda upload: upload.edits == ("concat",))
+    queries = [corpus.root / "queries" / f"{upload.query}.mp4" for upload in asked.asked]
+    found = FrameRule(distance=63, quality=0, share="seconds").detect(corpus.references("report"), queries)
+    best = marks(asked, found)
+    assert best.uap == 1
+    assert best.segment_ap > 0.5  # the films hardly move
+
+
+@needs_ffmpeg
+def test_the_benchmark_marks_ours_beside_the_peers(corpus: Corpus, media: Path) -> None:
+    """A detector that knows the truth has full marks and misses nothing; one that finds nothing has none."""
+
+    def knowing(references: list[Path], queries: list[Path], work: Path) -> dict[str, list[Match]]:
+        split = work.name
+        assert (references, queries) == (corpus.references(split), corpus.queries(split))
+        return {"ours, picture": [], "ours, sound": [], "ours, fused": list(exam(corpus, split).truth)}
+
+    result = measure(sources_in(media), corpus.root, "small", knowing)
+    assert (result.median("uap_fused"), result.median("segment_ap_fused")) == pytest.approx((1, 1))
+    assert (result.median("uap_sound"), result.median("misses_vs_best_peer")) == (0, 0)
+    assert {row["metric"] for row in requirements("copy_detection")} <= set(result.metrics)
+    (table,) = (note for note in result.notes if note.startswith("## Overall"))
+    assert "| ours, fused | 1.000 | 1.000 | 1.000 | 0 | 1.000 | 1.000 | 0 |" in table.splitlines()
+    assert "| vPDQ as published |" in table
+
+
+@needs_ffmpeg
+def test_a_film_that_cannot_be_made_is_one_sentence(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    film = Film("bad", (Source(tmp_path / "bad.mp4", "real", "g", 9.0, (96, 64)),), (96, 64), "own")
+    with pytest.raises(NightjarError, match=r"ffmpeg could not make bad\.mkv"):
+        corpus_module.Kitchen(Shelf(corpus.root), [], 0)._film(film)
+
+
+DEALS = [(split, role) for split in SPLITS for role in ("copied", "filler")]
+
+
+def shelf_of_four() -> list[Film]:
+    sources = [Source(Path(f"{n}.mp4"), "real", f"g{n}", 30.0, (640, 360), *deal) for n, deal in enumerate(DEALS)]
+    return [Film(f"{s.split}-{s.role}", (s,), s.size, "music") for s in sources]
+
+
+def test_every_edit_is_planned_alone_and_combined_and_half_the_uploads_are_clean() -> None:
+    uploads = plan(shelf_of_four(), SCALES["default"], 1)
+    report = [upload for upload in uploads if upload.split == "report"]
+    for name in EDITS:
+        assert sum(upload.edits == (name,) and bool(upload.copies) for upload in report) >= 4
+    assert sum(len(upload.edits) > 1 and bool(upload.copies) for upload in report) >= 40
+    assert sum(not upload.copies for upload in uploads) * 2 >= len(uploads)
+    assert len(EDITS) >= 22
+
+
+def test_a_plan_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    scale = Scale({"fit": 1, "report": 1}, {"fit": 2, "report": 2}, ("crop", "speed"))
+    films = shelf_of_four()
+    assert plan(films, scale, 1) == plan(films, scale, 1) != plan(films, scale, 2)
+
+
+def test_spans_are_3_to_20_seconds_and_speed_maps_time_exactly() -> None:
+    scale = Scale({"fit": 10, "report": 10}, {"fit": 0, "report": 0}, ("speed",))
+    copies = [copy for upload in plan(shelf_of_four(), scale, 3) for copy in upload.copies]
+    assert copies
+    for copy in copies:
+        shown, taken = copy.end_ms - copy.start_ms, copy.ref_end_ms - copy.ref_start_ms
+        assert 3000 <= shown <= 20_000
+        assert 0.8 <= taken / shown <= 1.25
+        assert abs(taken / shown - 1) > 0.05
+        assert copy.ref_end_ms <= 30_000
+
+
+def test_one_worked_upload() -> None:
+    """Two seconds of filler, then 4 s that show 5 s from 10 s on: at 2-6 s the copy, from 10-15 s of the reference."""
+    copied, filler = (film for film in shelf_of_four() if film.split == "fit")
+    fast = settle(("speed",), np.random.default_rng(0), (640, 360))[0]
+    change = type(fast)(**{**vars(fast), "speed": 1.25})
+    upload = Upload(
+        "q", "fit", "real", ("speed",), (Segment(filler, 0, 50), Segment(copied, 250, 100, (change,))), (640, 360)
+    )
+    (copy,) = upload.copies
+    assert (copy.start_ms, copy.end_ms, copy.ref_start_ms, copy.ref_end_ms) == (2000, 6000, 10_000, 15_000)
+    assert upload.duration_ms == 6000
+
+
+@pytest.mark.parametrize("size", [(640, 360), (360, 640), (440, 360), (640, 272)])
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_leaves_an_even_size_within_360p(name: str, size: tuple[int, int]) -> None:
+    for seed in range(5):
+        (change,) = settle((name,), np.random.default_rng(seed), size)
+        assert change.size == within(change.size)
+        assert all(length % 2 == 0 and length <= 640 for length in change.size)
+        assert change.picture.startswith(("[in]", "[other]"))
+        assert change.picture.endswith("[out]")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", EDITS)
+def test_ffmpeg_takes_every_edit(name: str, corpus: Corpus, media: Path, tmp_path: Path) -> None:
+    """A second of film under each edit, as long as planned; speed takes more or less of the film."""
+    films = {(film.split, film.role): film for film in films_of(sources_in(media))}
+    copied, filler = films["report", "copied"], films["report", "filler"]
+    changes = settle((name,), np.random.default_rng(1), copied.size)
+    segment = Segment(copied, 50, 25, changes, (filler, 0))
+    upload = Upload(f"one-{name}", "report", "real", (name,), (segment,), copied.size)
+    kitchen = corpus_module.Kitchen(Shelf(corpus.root), [], 0)
+    kitchen._drawings(upload)
+    kitchen._upload(upload)
+    with av.open(str(corpus.root / "queries" / f"one-{name}.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 25
+    assert (frames[0].width, frames[0].height) == upload.canvas
+
+
+def test_combinations_take_two_or_three_edits_of_different_families() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        edits = combination(rng)
+        assert len({EDITS[name].family for name in edits}) == len(edits) in (2, 3)
+
+
+def test_sizes_are_even() -> None:
+    assert [even(value) for value in (0, 3, 4.9, 5.1)] == [2, 4, 4, 6]
+    assert within((1920, 1080)) == (640, 360)
+    assert within((1080, 1920)) == (360, 640)
+
+
+def test_commands_name_one_input_for_each_thing_opened(tmp_path: Path) -> None:
+    copied, filler = (film for film in shelf_of_four() if film.split == "fit")
+    (change,) = settle(("pip_over",), np.random.default_rng(0), (640, 360))
+    segments = (Segment(filler, 0, 50), Segment(copied, 0, 100, (change,), (filler, 10)))
+    command = upload_command(Upload("q", "fit", "real", ("pip_over",), segments, (640, 360)), Shelf(tmp_path))
+    assert command.count("-i") == 3
+    assert film_command(copied, Shelf(tmp_path)).count("-i") == 2  # the footage and its music
+
+
+def test_too_little_footage_and_unknown_sizes_are_said(media: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="allowed: small, default"):
+        build([], tmp_path, "huge")
+    if shutil.which("ffprobe"):
+        with pytest.raises(UsageError, match="wanted 4 groups or more"):
+            sources_of([media / "film0.mp4"])
