@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from jobs import progress, recipes
+from jobs.bank_add import add
 from jobs.night import run_night
 from jobs.recall import show
 from model_registry.artifacts import artifact, fetch
@@ -20,11 +21,13 @@ EXAMPLES = """examples:
   nightjar demo --output /tmp/tonight
 
 Seven videos: five good ones out of open packages, one cut short and one playlist under a video's name, so
-that you see what bad input turns into. Fetches some 60 MB the first time; opens nothing by itself."""
+that you see what bad input turns into. Two of the good ones are in the reference bank that is built first: one is
+uploaded as it is, the other badly compressed. Fetches some 60 MB the first time; opens nothing by itself."""
 
 SAMPLES = ("sample-bikes", "sample-big-buck-bunny", "sample-carphone", "sample-carphone-distorted", "sample-city")
+REFERENCES = {"bikes.mp4": "Bicycles", "carphone_pristine.mp4": "The Carphone"}  # file -> title
 TITLES = {
-    "bikes.mp4": "Bicycles in a street",
+    "bikes.mp4": "Bicycles full movie, no copyright intended",
     "bigbuckbunny.mp4": "Big Buck Bunny (Blender Foundation, CC-BY 3.0)",
     "carphone_pristine.mp4": "A man in a car",
     "carphone_distorted.mp4": "The same man, badly compressed",
@@ -44,13 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch, run, print."""
-    recipe = recipes.from_arguments(args)
+    args.bank = args.bank or args.output / "bank"
     manifest = sample_manifest(args.output / "samples")
+    build_bank(args)
+    recipe = recipes.from_arguments(args)
     tonight = datetime.now(UTC).date().isoformat()
     folder = args.output / f"dt={tonight}"
     show(run_night("demo", f"Recall of {tonight}", manifest, recipe, folder), as_json=False)
     progress.say(f"report: {(folder / 'report.html').absolute()}")
     return 0
+
+
+def build_bank(args: argparse.Namespace) -> None:
+    """Put two of the samples in the reference bank; what it holds stays."""
+    listed = args.output / "references.csv"
+    rows = [f"{args.output / 'samples' / name},{Path(name).stem},{title},show" for name, title in REFERENCES.items()]
+    listed.write_text("\n".join(["path,id,title,kind", *rows]) + "\n", "utf-8")
+    wanted = argparse.Namespace(**{**vars(args), "paths": [], "metadata": listed, "kind": None})
+    for outcome in add(wanted):
+        progress.say(f"reference {outcome.id}: {outcome.outcome}")
 
 
 def sample_manifest(folder: Path) -> pa.Table:

@@ -19,6 +19,8 @@ VALUES = {
     "M": "m.csv",
     "DIR": "out",
     "P": "strict",
+    "B": "bank",
+    "T": "2026-11-20",
     "PATH...": "a.mp4",
     "[NAME]": "decode",
     "list/pull/register/promote": "list",
@@ -45,6 +47,25 @@ def test_every_command_shown_is_one_that_parses(shown):
     args = cli.parse([VALUES.get(word, word) for word in words])
 
     assert args.command == words[0]
+
+
+def shell_commands() -> list[str]:
+    """Every call of nightjar in a block for the shell, without prompts and comments."""
+    lines = [
+        line.removeprefix("$ ")
+        for language in ("bash", "console")
+        for block in blocks(language)
+        for line in block.splitlines()
+    ]
+    calls = [call.strip() for line in lines for call in line.partition("#")[0].split("&&")]
+    return [call for call in calls if call.startswith("nightjar ")]
+
+
+@pytest.mark.parametrize("call", shell_commands())
+def test_every_call_in_a_block_is_one_that_parses(call):
+    args = cli.parse(shlex.split(call)[1:])
+
+    assert args.command == shlex.split(call)[1]
 
 
 def test_every_command_there_is_is_shown():
