@@ -1,4 +1,4 @@
-# Two commands do everything on a machine with Python 3.11 and a C compiler:
+# Two commands do everything on a machine with Python 3.11 and a C++ compiler:
 #   make demo   installs, fetches samples and models, runs tonight's recall, prints where the report is
 #   make test   installs, checks style, types and the direction of imports, runs the tests
 

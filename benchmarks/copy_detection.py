@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.copies.corpus import Corpus, build
@@ -67,10 +68,9 @@ def measure(sources: Sequence[Source], cache: Path, size: str, ours: Ours) -> Re
 
 
 def _fitted_peers(corpus: Corpus) -> dict[str, Peer]:
-    truth = exam(corpus, "fit").truth
-    peers = {
-        name: fitted(grid(), corpus.references("fit"), corpus.queries("fit"), truth) for name, grid in GRIDS.items()
-    }
+    references, queries, truth = corpus.references("fit"), corpus.queries("fit"), exam(corpus, "fit").truth
+    counted = partial(judged, corpus, "fit")
+    peers = {name: fitted(grid(), references, queries, truth, counted) for name, grid in GRIDS.items()}
     return {**{name: peer for name, peer in peers.items() if peer}, **PUBLISHED}
 
 

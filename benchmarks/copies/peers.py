@@ -195,12 +195,19 @@ PUBLISHED: dict[str, Peer] = {"vPDQ as published": FrameRule()}
 
 
 def fitted(
-    grid: Sequence[Peer], references: Sequence[Path], queries: Sequence[Path], truth: Sequence[Match]
+    grid: Sequence[Peer],
+    references: Sequence[Path],
+    queries: Sequence[Path],
+    truth: Sequence[Match],
+    counted: Callable[[Sequence[Match]], Sequence[Match]] = list,
 ) -> Peer | None:
-    """Return the setting with the highest uAP on these videos, among equals that with the highest segment AP."""
+    """Return the setting with the highest uAP on these videos, among equals that with the highest segment AP.
+
+    `counted` leaves out the matches that count neither way.
+    """
 
     def quality(peer: Peer) -> tuple[float, float]:
-        matches = peer.detect(references, queries)
+        matches = counted(peer.detect(references, queries))
         return micro_ap(truth, matches), segment_ap(truth, matches)
 
     return max(grid, key=quality, default=None)
