@@ -166,3 +166,19 @@ def test_the_best_stretch_gains_as_much_as_any(gains):
 
     assert total == max(every, default=0)
     assert sum(gains[first:past]) == total
+
+
+def test_a_line_counts_no_further_than_the_reference_goes():
+    """The last frame of the reference is near a line that has left it, and a still scene has many like it."""
+    within = copied(0, 8, 0)
+    best, *_ = spans(hits(*within, (8000, 7000)), ref_duration_ms=7000)
+
+    assert (best.frames, best.end_ms) == (8, 7500)
+
+
+def test_slowed_down_the_same_frames_weigh_less():
+    """They are fewer seconds of the reference."""
+    (straight,), (slowed,) = spans(hits(*copied(5, 25, 100))), spans(hits(*copied(5, 25, 100, 0.8)))
+
+    assert straight.frames == slowed.frames
+    assert slowed.gain == pytest.approx(straight.gain * slowed.speed)

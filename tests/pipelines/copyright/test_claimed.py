@@ -136,6 +136,14 @@ class TestCue:
         assert doubt.finding(policy(), 60_000) is None
         assert with_cue(doubt, "Solaris").finding(policy(), 60_000)
 
+    def test_it_is_no_claim_by_itself(self, claim):
+        """Words beside a likeness that is next to nothing."""
+        faint = claim({"score": 0.01}, references=[reference(title="Solaris")])
+        named = with_cue(faint, "Solaris, full movie")
+
+        assert named.score == faint.score
+        assert named.finding(policy(), 60_000) is None
+
 
 class TestDetail:
     def test_in_a_few_words(self, claim):

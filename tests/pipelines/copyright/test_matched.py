@@ -92,3 +92,15 @@ def test_an_older_piece_without_a_column_has_nothing_there(tmp_path):
     pq.write_table(table(row("a")).drop_columns("ref_picture"), tmp_path / "matches-1-a.parquet")
 
     assert Matched(tmp_path).table()["ref_picture"].to_pylist() == [None]
+
+
+def test_claims_taken_over_keep_apart_from_new_ones(tmp_path):
+    """Both runs number their claims from 0."""
+    earlier = matched(tmp_path / "before", [row("a"), row("a", "gone", claim=1)], [reference()])
+    now = matched(tmp_path / "now", [row("a", "solaris")], [reference("solaris")])
+    now.take_over(earlier, {"dune"})
+    now.take_over(earlier, {"dune"})
+    rows = now.table().to_pylist()
+
+    assert sorted(one["reference_id"] for one in rows) == ["dune", "solaris"]
+    assert len({one["claim"] for one in rows}) == 2
