@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs import progress
+from jobs.arguments import add_interval, add_models, count
 from jobs.table import clock, printable
-from model_registry.bundles import BUNDLES
-from model_registry.store import ALIASES
 from pipelines.copyright.bank.reference import Kind, Reference, State
 
 EXAMPLES = """examples:
@@ -73,11 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_arguments(_verb(verbs, "add", "fingerprint references and put them in the bank", ADD))
     fit = _verb(verbs, "fit", "make an empty bank whose descriptors are fitted on your own footage", FIT)
     fit.add_argument("paths", nargs="+", metavar="PATH", help="videos or pictures: file, folder, glob or URI")
-    fit.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
-    fit.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
-    fit.add_argument("--pictures", type=whole, default=500, metavar="N", help="frames to fit on (default: 500)")
-    fit.add_argument("--threads", type=whole, default=2, metavar="N", help="CPU threads for the model (default: 2)")
-    fit.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+    add_models(fit)
+    fit.add_argument("--pictures", type=count, default=500, metavar="N", help="frames to fit on (default: 500)")
+    fit.add_argument("--threads", type=count, default=2, metavar="N", help="CPU threads for the model (default: 2)")
     for name, summary in (("remove", "take references out"), ("disable", "keep references and match them no more")):
         verb = _verb(verbs, name, summary, f"examples:\n  nightjar bank {name} some-film other-film --bank bank")
         verb.add_argument("ids", nargs="+", metavar="ID", help="a reference, as `list` names it")
@@ -106,25 +103,9 @@ def _add_arguments(add: argparse.ArgumentParser) -> None:
     add.add_argument("paths", nargs="*", metavar="PATH", help="file, folder, glob or URI")
     add.add_argument("--metadata", type=Path, metavar="CSV", help="ids, titles, owners, kinds and licences by path")
     add.add_argument("--kind", choices=[*Kind], help="of those whose metadata does not say (default: film)")
-    add.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
-    add.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
-    add.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)")
-    add.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+    add_models(add)
+    add_interval(add)
     add.add_argument("--json", action="store_true", help="print what became of each as JSON lines")
-
-
-def whole(text: str) -> int:
-    """Parse a whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """As `recipes.seconds`, whose module imports the pipeline: `list` and `disable` do without."""
-    from jobs import recipes
-
-    return recipes.seconds(text)
 
 
 def run(args: argparse.Namespace) -> int:

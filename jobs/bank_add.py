@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -26,13 +27,14 @@ from pipelines.copyright.picture.space import shipped_space
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.manifest import manifest_of_paths
 from pipelines.nightly import Machines
-from pipelines.rows import CONTENTS
+from pipelines.rows import SOURCES
 from pipelines.run import hash_contents
+
+if TYPE_CHECKING:
+    from pipelines.copyright.describe import Described
 
 BATCH = 32  # references a commit
 BATCH_BYTES = 64 << 20
-TODO = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", "bytes")])
-Described = tuple[str, Fingerprint, str | None, str | None]  # content, what is kept of it, error code and message
 Pair = tuple[Reference, Fingerprint]
 
 
@@ -72,7 +74,7 @@ def add(args: argparse.Namespace) -> list[Outcome]:
         rows = _hashed(wanted.values(), staging)
         outcomes, todo = sort_out(bank, wanted, rows)
         if todo:
-            table = pa.Table.from_pylist([row for row in rows if row["uri"] in _uris(todo)], TODO)
+            table = pa.Table.from_pylist([row for row in rows if row["uri"] in _uris(todo)], SOURCES)
             machines = machines_for(resources, bundle)
             outcomes += commit(bank, todo, _described(table, bundle, bank, sampling, machines, staging))
     bank.sweep()

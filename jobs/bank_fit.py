@@ -21,7 +21,7 @@ from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.stage import Decode
 from pipelines.manifest import manifest_of_paths
 from pipelines.predict import loaded
-from pipelines.rows import windows_of_frames
+from pipelines.rows import SOURCES, windows_of_frames
 from pipelines.stage import run_local
 
 APART_MS = 10_000  # between frames of one video: neighbours teach nothing new
@@ -55,7 +55,7 @@ def _pictures(manifest: pa.Table, bundle: PinnedBundle, most: int) -> Iterator[I
 
 def _frames(row: pa.Table, sampling: Sampling) -> Sequence[Item]:
     """What can be decoded of one file; damage leaves fewer."""
-    contents = run_local([Hash(limits=Limits())], row).select(["content_sha256", "uri", "bytes"])
+    contents = run_local([Hash(limits=Limits())], row).select(SOURCES.names)
     if not contents["content_sha256"][0].is_valid:
         return []
     windows = run_local([Decode(sampling=sampling, limits=Limits())], contents)

@@ -89,7 +89,7 @@ def _hold_back(
 
 def matches_by_reference(matched: Matched) -> dict[str, int]:
     """Count the distinct contents that each reference likely matched."""
-    table = matched.table()
+    table = matched.table(["content_sha256", "reference_id", "claim_score"])
     likely = table.filter(pc.greater_equal(pc.fill_null(table["claim_score"], 0.0), LIKELY))
     counted = likely.group_by("reference_id").aggregate([("content_sha256", "count_distinct")]).to_pydict()
     return dict(zip(counted["reference_id"], counted["content_sha256_count_distinct"], strict=True))

@@ -7,17 +7,17 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import progress, session
-from jobs.matching import match
 from jobs.outcome import counts, write_report
 from jobs.recipes import Recipe, machines_for, match_machine, rows_a_task
 from model_registry.errors import NightjarError, UsageError
@@ -26,6 +26,9 @@ from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import Pieces
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.run import hash_contents, look, unsettled
+
+if TYPE_CHECKING:
+    from jobs.matching import Matching
 
 LIBRARIES = ("nightjar", "ray", "torch", "mlflow", "decord", "av", "onnxruntime", "open-clip-torch")
 
@@ -80,7 +83,7 @@ def run_night(
         pieces_folder = features / recipe.features
         meter = _look(contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0))
         pieces = Pieces(pieces_folder)
-        matching = match(recipe.bank, contents, pieces, match_machine(resources)) if recipe.bank else None
+        matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
     matched = matching.matched if matching else None
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day)
     tally = judge_night(night, recipe.policy, folder)
@@ -120,6 +123,12 @@ def _look(contents: pa.Table, folder: Path, recipe: Recipe, machines: Machines, 
 
         look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
     return meter
+
+
+def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]) -> Matching:
+    from jobs.matching import match  # imports Lance, which a run without a bank does without
+
+    return match(bank, contents, pieces, match_machine(resources))
 
 
 def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float, peak_bytes: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import progress, recipes
+from jobs.arguments import count
 from jobs.night import Outcome, run_night
 from jobs.table import print_json, print_table
 from pipelines.manifest import read_manifest
@@ -40,13 +41,6 @@ def day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no date, wanted YYYY-MM-DD") from error
-
-
-def count(text: str) -> int:
-    """Parse a whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

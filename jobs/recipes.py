@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_registry.bundles import BUNDLES, PinnedBundle, bundle_named, pin
-from model_registry.store import ALIASES
+from jobs.arguments import add_interval, add_models
+from model_registry.bundles import PinnedBundle, bundle_named, pin
 from pipelines.copyright.night import Machine as MatchMachine
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
@@ -40,21 +40,11 @@ class Recipe:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that `recall`, `scan` and `demo` share."""
     group = parser.add_argument_group("what to run")
-    group.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
-    group.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
+    add_models(group)
     group.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
     group.add_argument("--bank", type=Path, metavar="DIR", help="a reference bank to match with: see `nightjar bank`")
-    group.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)")
+    add_interval(group)
     group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
-    group.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
-
-
-def seconds(text: str) -> float:
-    """Parse a positive number of seconds."""
-    value = float(text)
-    if not 0.01 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.01 and 3600 seconds")
-    return value
 
 
 def from_arguments(args: argparse.Namespace) -> Recipe:

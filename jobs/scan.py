@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from jobs import progress, recipes
+from jobs.arguments import count
 from jobs.night import run_night
-from jobs.recall import count, show
+from jobs.recall import show
 from pipelines.manifest import manifest_of_paths
 
 EXAMPLES = """examples:

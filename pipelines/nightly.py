@@ -13,10 +13,10 @@ from pipelines.pieces import Commit
 from pipelines.predict import Predict
 from pipelines.risk.evidence import Strip, Thumbnails
 from pipelines.risk.signals import Collect
-from pipelines.rows import WINDOWS
+from pipelines.rows import SOURCES, WINDOWS
 from pipelines.stage import Stage, Together, check
 
-SOURCE = ("content_sha256", "uri", "bytes")
+SOURCE = tuple(SOURCES.names)
 
 
 @dataclass(frozen=True)

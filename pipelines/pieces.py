@@ -85,14 +85,19 @@ class Commit(Stage):
 def write_piece(folder: Path, table: pa.Table, kinds: Sequence[str] = tuple(KINDS)) -> None:
     """Commit one table of windows: a file a kind, and `windows` last."""
     folder.mkdir(parents=True, exist_ok=True)
-    piece = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # the names sort by age
+    piece = new_piece()
     for kind in kinds:
-        _write(folder / f"{kind}-{piece}.parquet", _exploded(table, kind))
+        write_whole(folder / f"{kind}-{piece}.parquet", _exploded(table, kind))
     _sync(folder)  # a power cut must not keep the last file and lose the others
-    _write(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
+    write_whole(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def new_piece() -> str:
+    """Return an id that no piece has; ids sort by age."""
+    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+
+
+def write_whole(path: Path, table: pa.Table) -> None:
     """Let the file appear under its name only when whole and on disk."""
     part = path.with_suffix(".part")
     with part.open("wb") as file:

@@ -39,6 +39,9 @@ CONTENTS = pa.schema(
     ]
 )
 
+# What decode reads: each content once.
+SOURCES = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", "bytes")])
+
 # What decode writes. Only the last window of a content says how it ended.
 WINDOWS = pa.schema(
     [

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.contents import Hash
 from pipelines.decode.limits import Limits
 from pipelines.pieces import Pieces
-from pipelines.rows import CONTENTS
+from pipelines.rows import CONTENTS, SOURCES
 from pipelines.stage import PipelineError, Stage, refuse_if_short, run
 from pipelines.storage import modified_ns
 
@@ -70,8 +70,7 @@ def unsettled(contents: pa.Table, pieces: Pieces) -> pa.Table:
         for row in reversed(contents.to_pylist())
         if row["content_sha256"] and row["content_sha256"] not in settled
     }
-    schema = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", "bytes")])
-    return pa.Table.from_pylist([rows[sha256] for sha256 in reversed(rows)], schema)
+    return pa.Table.from_pylist([rows[sha256] for sha256 in reversed(rows)], SOURCES)
 
 
 def look(stages: Sequence[Stage], contents: pa.Table, rows_a_task: int, advance: Advance) -> None:

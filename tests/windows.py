@@ -7,25 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
-from pipelines.rows import PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW
+from pipelines.rows import PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, WINDOWS
 from pipelines.stage import BUSY
 
 DIM = 4
 WINDOW_MS = 30_000
 LOOKED_AT = pa.schema(
     [
-        ("content_sha256", pa.string()),
-        ("window_index", pa.int32()),
-        ("last", pa.bool_()),
-        ("start_ms", pa.int64()),
-        ("end_ms", pa.int64()),
-        ("duration_ms", pa.int64()),
-        ("media", pa.string()),
-        ("decoder", pa.string()),
-        ("error_code", pa.string()),
-        ("error_message", pa.string()),
-        ("frame_ms", pa.list_(pa.int64())),
+        *(WINDOWS.field(name) for name in (*ENDS, "frame_ms")),
         ("signals", pa.list_(SIGNAL)),
         ("views", pa.list_(VIEW)),
         ("peaks", pa.list_(PEAK)),

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipelines.copyright.bank.reference import Kind, parse_licences
 from pipelines.copyright.cues import cue
-from pipelines.copyright.matched import Matched
+from pipelines.copyright.matched import MATCH, Matched
 from pipelines.risk.policy import Policy
 from pipelines.risk.segments import OWN_LENGTH
 from pipelines.risk.signals import Signal
@@ -28,16 +28,7 @@ MODALITIES = {"Image": "picture", "Audio": "sound"}
 VIDEO_MATCHES = pa.schema(
     [
         ("video_id", pa.string()),
-        ("reference_id", pa.string()),
-        ("form", pa.string()),
-        ("score", pa.float32()),
-        ("start_ms", pa.int64()),
-        ("end_ms", pa.int64()),
-        ("ref_start_ms", pa.int64()),
-        ("ref_end_ms", pa.int64()),
-        ("speed", pa.float32()),  # reference seconds a second of the upload
-        ("claim", pa.int32()),  # rows of one video with the same number are one claim
-        ("claim_score", pa.float32()),  # what picture and sound come to together
+        *MATCH,
         ("kind", pa.string()),
         ("title", pa.string()),
         ("owner", pa.string()),
@@ -119,11 +110,7 @@ class Claimed:
     def as_match(self, video_id: str) -> dict[str, object]:
         """A row of `matches.parquet`."""
         facts = {"kind": self.kind.value, "title": self.title, "owner": self.owner, "licensed": self.licensed}
-        return {
-            "video_id": video_id,
-            **{name: self.row[name] for name in VIDEO_MATCHES.names if name in self.row},
-            **facts,
-        }
+        return {"video_id": video_id, **{field.name: self.row[field.name] for field in MATCH}, **facts}
 
 
 def claimed(matched: Matched, territory: str, day: date) -> dict[str, list[Claimed]]:

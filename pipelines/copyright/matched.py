@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,27 +10,31 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.copyright.bank.reference import Reference, licences_text
+from pipelines.pieces import new_piece, write_whole
 
 TAKEN_OVER = "matches-taken-over"
 OTHER_CLAIMS = 1 << 20
-MATCHES = pa.schema(
+MATCH = pa.struct(
     [
-        ("content_sha256", pa.string()),
-        ("reference_id", pa.string()),  # null: this content was matched, and nothing was found
+        ("reference_id", pa.string()),
         ("form", pa.string()),
         ("score", pa.float32()),
         ("start_ms", pa.int64()),
         ("end_ms", pa.int64()),
         ("ref_start_ms", pa.int64()),
         ("ref_end_ms", pa.int64()),
-        ("speed", pa.float32()),
-        ("claim", pa.int32()),
-        ("claim_score", pa.float32()),
+        ("speed", pa.float32()),  # reference seconds a second of the upload
+        ("claim", pa.int32()),  # rows of one content with the same number are one claim
+        ("claim_score", pa.float32()),  # what picture and sound come to together
+    ]
+)
+MATCHES = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        *MATCH,  # reference_id is null where this content was matched and nothing was found
         ("ref_picture", pa.binary()),  # a WebP of the reference near the middle of the span, where it has one
     ]
 )
-
-
 FACTS = pa.schema(  # of matched references, as they were when they matched
     [
         ("reference_id", pa.string()),
@@ -62,14 +63,15 @@ class Matched:
         """The bank as signals name it: `bank@version`."""
         return f"bank@{self.folder.name}"
 
-    def table(self) -> pa.Table:
-        """Every row of every piece."""
-        found = [pq.read_table(path, schema=MATCHES) for path in sorted(self.folder.glob("matches-*.parquet"))]
-        return pa.concat_tables(found) if found else MATCHES.empty_table()
+    def table(self, columns: Iterable[str] = MATCHES.names) -> pa.Table:
+        """Some columns of every row of every piece; the pictures are most of its bytes."""
+        schema = pa.schema([MATCHES.field(name) for name in columns])
+        found = [pq.read_table(path, schema=schema) for path in sorted(self.folder.glob("matches-*.parquet"))]
+        return pa.concat_tables(found) if found else schema.empty_table()
 
     def done(self) -> set[str]:
         """Contents that were matched."""
-        return set(self.table()["content_sha256"].to_pylist())
+        return set(self.table(["content_sha256"])["content_sha256"].to_pylist())
 
     def take_over(self, earlier: Matched, references: set[str]) -> None:
         """Keep what was found before of some references; done twice it does nothing."""
@@ -80,12 +82,10 @@ class Matched:
 
     def keep_facts(self, references: Iterable[Reference]) -> None:
         """Keep what is known of the references that matched, so that judging needs no bank."""
-        named = set(self.table()["reference_id"].to_pylist())
+        named = set(self.table(["reference_id"])["reference_id"].to_pylist())
         rows = [_facts(ref) for ref in references if ref.id in named]
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / "references.part"
-        pq.write_table(pa.Table.from_pylist(rows, FACTS), part)
-        part.replace(self.folder / "references.parquet")
+        write_whole(self.folder / "references.parquet", pa.Table.from_pylist(rows, FACTS))
 
     def facts(self) -> pa.Table:
         """What `keep_facts` kept."""
@@ -95,13 +95,7 @@ class Matched:
     def write(self, table: pa.Table, name: str = "") -> None:
         """Add a piece; it appears only when whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{name or f'matches-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}'}.parquet"
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(self.folder / f"{name or f'matches-{new_piece()}'}.parquet", table)
 
 
 def _renumbered(rows: pa.Table) -> pa.Table:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipelines.copyright.bank.reader import BankReader
 from pipelines.copyright.bank.reference import Kind, Reference, State
 from pipelines.copyright.claims import Match
 from pipelines.copyright.fingerprint import Fingerprint
@@ -23,6 +22,9 @@ from pipelines.copyright.stored import stored_fingerprints
 from pipelines.pieces import Pieces
 from pipelines.risk.evidence import EVIDENCE_FLOOR
 from pipelines.stage import PipelineError
+
+if TYPE_CHECKING:  # it imports Lance, which a run without a bank does without
+    from pipelines.copyright.bank.reader import BankReader
 
 UPLOADS = 64  # that visit the shards together: some 10 MB of descriptors
 IN_FLIGHT = 3  # batches
@@ -42,6 +44,8 @@ class ShardActor:
     """A shard of the bank in a Ray actor; it reads its references itself."""
 
     def __init__(self, bank: Path, references: Sequence[tuple[int, str]], device: str) -> None:
+        from pipelines.copyright.bank.reader import BankReader
+
         reader = BankReader.open(bank)
         numbers = {sha256: number for number, sha256 in references}
         found = reader.fingerprints(list(numbers))
@@ -62,7 +66,10 @@ def match_night(
     advance: Callable[[int, int], None],
 ) -> None:
     """Match those contents that are not matched yet; `advance` is told how many were, and how many had a match."""
-    todo = sorted(set(contents) & pieces.contents.keys() - matched.done())
+    todo = sorted(
+        set(contents) & pieces.contents.keys() - matched.done(),
+        key=lambda sha256: (pieces.contents[sha256].pieces, sha256),  # a batch reads few pieces, and each whole
+    )
     active = [ref for ref in references if ref.state is State.ACTIVE]
     if not todo or not active:
         return

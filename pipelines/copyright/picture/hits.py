@@ -75,8 +75,7 @@ def find(queries: Frames, bank: Frames, space: Space, device: str = "cpu") -> Fr
     if not len(queries.owner) or not len(bank.owner):
         none = np.zeros(0, np.int64)
         return FrameHits(none, none, none, none, np.zeros(0))
-    hits = FrameHits.joined([_by_descriptor(queries, bank, space, device), _by_hash(queries, bank)])
-    return hits.where(hits.evidence >= LEAST)
+    return FrameHits.joined([_by_descriptor(queries, bank, space, device), _by_hash(queries, bank)])
 
 
 def _by_descriptor(queries: Frames, bank: Frames, space: Space, device: str) -> FrameHits:

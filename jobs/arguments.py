@@ -1,0 +1,39 @@
+"""What arguments of several commands have in common; imports no pipeline, so that `bank list` starts at once."""
+
+from __future__ import annotations
+
+import argparse
+
+from model_registry.bundles import BUNDLES
+from model_registry.store import ALIASES
+
+Takes = argparse.ArgumentParser | argparse._ArgumentGroup
+
+
+def add_models(parser: Takes) -> None:
+    """Which models to run, and whether they may be fetched."""
+    parser.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
+    parser.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+
+
+def add_interval(parser: Takes) -> None:
+    """How densely to look."""
+    parser.add_argument(
+        "--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)"
+    )
+
+
+def count(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Parse a positive number of seconds."""
+    value = float(text)
+    if not 0.01 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.01 and 3600 seconds")
+    return value
