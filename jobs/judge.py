@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     night = stored_night(args.folder, earlier)
     out = args.output or args.folder / f"policy={policy.id}"
     tally = judge_night(night, policy, out)
-    summary = _summary(earlier, policy, tally, time.monotonic() - began)
+    summary = _summary(earlier, night, policy, tally, time.monotonic() - began)
     write_report(out, f"{args.folder.name} under {policy.id}", summary, policy, tally, night.pieces)
     if args.json:
         print_json(out / "verdicts.parquet")
@@ -77,14 +77,20 @@ def stored_night(folder: Path, summary: dict[str, Any]) -> Night:
         raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
     bank = summary.get("copyright", {}).get("bank_version")
     matched = Matched(matches_folder(features, bank)) if bank else None
-    day = date.fromisoformat(summary["run"]["day"])
+    day = date.fromisoformat(summary["run"].get("day") or summary["run"]["started_at"][:10])  # no day before banks
     return Night(manifest, pq.read_table(contents), Pieces(features), summary["versions"]["bundle"], matched, day)
 
 
-def _summary(earlier: dict[str, Any], policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
-    run = {"job": "judge", "seconds": round(took_s, 3)} | {name: earlier["run"][name] for name in ("features", "day")}
+def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:
+    """What a summary says of a run over stored features."""
+    kept = {"features": earlier["run"]["features"], "day": night.day.isoformat()}
+    return {"job": job, "seconds": round(took_s, 3), **kept}
+
+
+def _summary(earlier: dict[str, Any], night: Night, policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
     versions = earlier["versions"] | {"policy": policy.id, "taxonomy": taxonomy().version}
     kept = {name: earlier[name] for name in ("copyright",) if name in earlier}
+    run = run_again("judge", earlier, night, took_s)
     return {"run": run, "counts": counts(tally), **kept, "versions": versions}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import progress, session
-from jobs.judge import changes, read_summary, stored_night
+from jobs.judge import changes, read_summary, run_again, stored_night
 from jobs.matching import known_contents, search
 from jobs.outcome import counts, write_report
 from jobs.recipes import match_machine
@@ -67,6 +67,16 @@ class Wanted:
         bank = BankReader.open(folder)
         return cls(bank, bank.references(State.ACTIVE), bank.references(State.ACTIVE, since), since)
 
+    def facts(self) -> dict[str, Any]:
+        """For the summary."""
+        return {
+            "bank": str(self.bank.folder),
+            "bank_version": self.bank.version,
+            "references": len(self.active),
+            "looked_for": len(self.news),
+            "since": self.since.isoformat() if self.since else None,
+        }
+
 
 def run(args: argparse.Namespace) -> int:
     """Rescan every night below the folder."""
@@ -97,7 +107,12 @@ def _rescan(folder: Path, wanted: Wanted, policy: Policy, resources: Mapping[str
     now = Night(night.manifest, night.contents, night.pieces, night.bundle, matched, night.day)
     out = folder / f"rescan={wanted.bank.version}"
     tally = judge_night(now, policy, out)
-    summary = _summary(earlier, wanted, policy, time.monotonic() - began) | {"counts": counts(tally)}
+    summary = {
+        "run": run_again("rescan", earlier, now, time.monotonic() - began),
+        "counts": counts(tally),
+        "copyright": wanted.facts(),
+        "versions": earlier["versions"] | {"policy": policy.id},
+    }
     write_report(out, f"{folder.name}, rescanned", summary, policy, tally, night.pieces)
     if as_json:
         print_json(out / "verdicts.parquet")
@@ -128,14 +143,6 @@ def _matched(night: Night, wanted: Wanted, resources: Mapping[str, float]) -> Ma
         matched.take_over(night.matched, _ids(wanted.active) - _ids(wanted.news))
     matched.keep_facts(wanted.active)
     return matched
-
-
-def _summary(earlier: dict[str, Any], wanted: Wanted, policy: Policy, took_s: float) -> dict[str, Any]:
-    run = {"job": "rescan", "seconds": round(took_s, 3)} | {name: earlier["run"][name] for name in ("features", "day")}
-    bank = {"bank": str(wanted.bank.folder), "bank_version": wanted.bank.version, "references": len(wanted.active)}
-    since = wanted.since.isoformat() if wanted.since else None
-    copyright_facts = bank | {"looked_for": len(wanted.news), "since": since}
-    return {"run": run, "copyright": copyright_facts, "versions": earlier["versions"] | {"policy": policy.id}}
 
 
 def _ids(references: Iterable[Reference]) -> set[str]:

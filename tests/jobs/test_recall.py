@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,20 @@ def test_judging_again_opens_no_video_and_needs_no_model(night, tmp_path):
         assert verdicts(moved)[0]["policy"].startswith("default@")
     finally:
         moved.rename(night)
+
+
+def test_a_night_from_before_there_were_banks_is_judged_by_the_day_it_ran(night, tmp_path):
+    older = shutil.copytree(night, tmp_path / "older")
+    summary = json.loads((older / "summary.json").read_text("utf-8"))
+    ran_on = summary["run"]["started_at"][:10]
+    del summary["run"]["day"]
+    (older / "summary.json").write_text(json.dumps(summary), "utf-8")
+    judge = [sys.executable, "-m", "jobs.judge", str(older), "--policy", "strict", "--output", str(tmp_path / "out")]
+    done = subprocess.run(judge, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert verdicts(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["run"]["day"] == ran_on
 
 
 @pytest.mark.parametrize(
