@@ -1,0 +1,194 @@
+"""Match texts with lexicons: a batch is folded and viewed at once, one database of literals reads all of its texts.
+
+Literals and regexes have a Hyperscan database each: regexes read the texts as they are folded, terms a view without
+gaps, and one database for both would read both views with all of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipelines.text.disguise import Batch, hit_of_literal, hit_of_pattern
+from pipelines.text.hits import Hit, standing
+from pipelines.text.lexicon import Lexicons
+from pipelines.text.patterns import compiled, database
+from pipelines.text.pinyin import pinyin_view
+from pipelines.text.views import View, Way, further
+from pipelines.text.wanted import Plan
+
+__all__ = ["Hit", "Matcher", "TextMatcher"]
+
+BATCH_CHARACTERS = 200_000  # few enough for the processor's cache, many enough that numpy's calls do not count
+FEW = 1000  # bytes a place, from which on counting between places is faster than listing all characters
+MOST_FINDS = 10_000  # of one literal or pattern in one text
+What = TypeVar("What", int, str)
+Span = tuple[int, int, int]  # which pattern, and from where to where
+
+
+class TextMatcher(ABC):
+    """What every matcher does with the literals and patterns it finds. Made of lexicons alone, it can be pickled."""
+
+    def __init__(self, lexicons: Lexicons) -> None:
+        self.lexicons = lexicons
+        self.plan = Plan.of(lexicons)
+
+    def __reduce__(self) -> tuple[type[TextMatcher], tuple[Lexicons]]:
+        return type(self), (self.lexicons,)
+
+    def match(self, texts: Sequence[str]) -> list[list[Hit]]:
+        """Return each text's hits, in their order; any text will do, and none makes it raise."""
+        return list(chain.from_iterable(self.match_batch(Batch.of(batch)) for batch in self.batches(texts)))
+
+    @abstractmethod
+    def batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Yield the texts in batches, in their order."""
+
+    @abstractmethod
+    def find_literals(self, view: View) -> Iterable[tuple[str, int, int]]:
+        """Every occurrence of every literal of such a view, and from where to where."""
+
+    @abstractmethod
+    def find_patterns(self, text: str) -> Iterable[tuple[int, int, int]]:
+        """The number of each pattern that matches, and from where to where: for each end the farthest start."""
+
+    def match_batch(self, batch: Batch) -> list[list[Hit]]:
+        """Return the hits of texts that were folded before."""
+        found: list[list[Hit]] = [[] for _ in batch.texts]
+        several = set[int]()
+        for number, hit in chain(self._patterns(batch), self._literals(batch)):
+            if found[number]:
+                several.add(number)
+            found[number].append(hit)
+        for number in several:
+            found[number] = standing(found[number])
+        return found
+
+    def views(self, batch: Batch) -> tuple[View, ...]:
+        """What literals are looked for in; made once a batch."""
+        if not batch.views:
+            pinyin = self.plan.syllables and pinyin_view(batch.main, self.plan.syllables)
+            batch.views.extend([batch.main, *further(batch.folded), *([pinyin] if pinyin else [])])
+        return tuple(batch.views)
+
+    def _patterns(self, batch: Batch) -> Iterator[tuple[int, Hit]]:
+        if self.plan.patterns:
+            spans = longest(self.find_patterns(batch.plain))
+            for which, start, end in _bounded(spans, batch, None):
+                if hit := hit_of_pattern(batch, self.plan.patterns[which][1], start, end):
+                    yield hit
+
+    def _literals(self, batch: Batch) -> Iterator[tuple[int, Hit]]:
+        for view in self.views(batch):
+            known = self.plan.literals_of(view)
+            spans = list(self.find_literals(view)) if known else []
+            for literal, start, end in _bounded(spans, batch, view):
+                for wanted in known[literal]:
+                    if hit := hit_of_literal(batch, view, wanted, start, end):
+                        yield hit
+
+
+def _bounded(spans: list[tuple[What, int, int]], batch: Batch, view: View | None) -> list[tuple[What, int, int]]:
+    """Of each literal or pattern the first MOST_FINDS of each text: there are texts that are one term a million times.
+
+    Spans lie in a view, or without one in `batch.plain`.
+    """
+    most = Counter(what for what, _, _ in spans)
+    if not most or max(most.values()) <= MOST_FINDS:
+        return spans
+    starts = np.array([start for _, start, _ in spans])
+    places = batch.place_of(view)[starts] if view else starts
+    numbers = (np.searchsorted(batch.folded.edges, places) - 1).tolist()
+    seen = Counter[tuple[object, int]]()
+    kept = []
+    for span, number in zip(spans, numbers, strict=True):
+        seen[span[0], number] += 1
+        if seen[span[0], number] <= MOST_FINDS:
+            kept.append(span)
+    return kept
+
+
+def longest(spans: Iterable[Span]) -> list[Span]:
+    """Of one pattern's matches that overlap, the first and then the longest."""
+    kept: list[Span] = []
+    for which, start, end in sorted(spans, key=lambda span: (span[0], span[1], -span[2])):
+        if not kept or kept[-1][0] != which or kept[-1][2] <= start:
+            kept.append((which, start, end))
+    return kept
+
+
+class Matcher(TextMatcher):
+    """Tens of thousands of terms at hundreds of megabytes a second. One thread at a time; a worker has its own."""
+
+    def __init__(self, lexicons: Lexicons) -> None:
+        super().__init__(lexicons)
+        self._literal_base = _Literals(list(self.plan.literals))
+        self._pinyin_base = _Literals(list(self.plan.pinyin))
+        patterns = [pattern for pattern, _ in self.plan.patterns]
+        self._pattern_base = compiled(patterns) if patterns else None
+
+    def batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Texts of BATCH_CHARACTERS together, and a longer one by itself."""
+        end_T = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+        first = 0
+        while first < len(texts):
+            read = int(end_T[first - 1]) if first else 0
+            past = max(first + 1, int(np.searchsorted(end_T, read + BATCH_CHARACTERS, "right")))
+            yield texts[first:past]
+            first = past
+
+    def find_literals(self, view: View) -> Iterable[tuple[str, int, int]]:
+        """Every occurrence of every literal."""
+        return (self._pinyin_base if view.way is Way.PINYIN else self._literal_base).find(view.text)
+
+    def find_patterns(self, text: str) -> Iterable[tuple[int, int, int]]:
+        """For each end of a match the farthest start."""
+        events = _scanned(self._pattern_base, data := text.encode())
+        if not events:
+            return []
+        which, start, end = np.array(events, np.int64).T
+        starts, ends = _characters(data, start), _characters(data, end)
+        return list(zip(which.tolist(), starts.tolist(), ends.tolist(), strict=True))
+
+
+class _Literals:
+    """A database of literals; starts follow from ends, which Hyperscan knows for less."""
+
+    def __init__(self, literals: Sequence[str]) -> None:
+        self._literals = literals
+        self._base = database(literals, 0) if literals else None
+
+    def find(self, text: str) -> list[tuple[str, int, int]]:
+        events = _scanned(self._base, data := text.encode())
+        if not events:
+            return []
+        ends = _characters(data, np.array([end for _, _, end in events], np.int64)).tolist()
+        found = [self._literals[which] for which, _, _ in events]
+        return [(literal, end - len(literal), end) for literal, end in zip(found, ends, strict=True)]
+
+
+def _scanned(base: Any, data: bytes) -> list[tuple[int, int, int]]:
+    events: list[tuple[int, int, int]] = []
+
+    def on_match(which: int, start: int, end: int, flags: int, context: object) -> None:  # noqa: ARG001 - its call
+        events.append((which, start, end))
+
+    base.scan(data, match_event_handler=on_match)
+    return events
+
+
+def _characters(data: bytes, place_byte: Any) -> Any:
+    """Places in UTF-8 as places in the text: how many characters begin before each."""
+    if data.isascii():
+        return place_byte
+    begins = np.frombuffer(data, np.int8) >= -64  # all but 0b10xxxxxx
+    places, inverse = np.unique(place_byte, return_inverse=True)
+    if len(places) * FEW > len(data):
+        return np.searchsorted(np.flatnonzero(begins), place_byte)
+    parts = [np.count_nonzero(begins[one:other]) for one, other in pairwise([0, *places.tolist()])]
+    return np.cumsum(parts)[inverse]
