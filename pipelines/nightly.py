@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
 
 from model_registry.bundles import PinnedBundle
 from pipelines.copyright.picture.views import DescribeViews
 from pipelines.copyright.sound.listen import Listen
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.stage import Decode
+from pipelines.ocr.shown import ReadFrames
 from pipelines.pieces import Commit
 from pipelines.predict import Predict
 from pipelines.risk.evidence import Strip, Thumbnails
 from pipelines.risk.signals import Collect
-from pipelines.rows import SOURCES, WINDOWS
-from pipelines.stage import Stage, Together, check
+from pipelines.rows import LINE, SOURCES, VOICE, WINDOWS
+from pipelines.speech.heard import Heard
+from pipelines.speech.transcribe import Transcribe
+from pipelines.speech.voices import KnowVoices
+from pipelines.stage import Stage, Together, Work, check
 
 SOURCE = tuple(SOURCES.names)
 
@@ -27,6 +34,9 @@ class Machines:
     model_cpus: float = 0.5
     model_threads: int = 1
     model_gpus: float = 0.0
+    speech_actors: int = 0  # 0: what is said is written down where the frames are looked at
+    speech_cpus: float = 0.5
+    speech_gpus: float = 0.0
     decode_cpus: float = 0.75
     commit_cpus: float = 0.1
 
@@ -40,26 +50,72 @@ def nightly_stages(
     bundle: PinnedBundle, sampling: Sampling, limits: Limits, machines: Machines, folder: str
 ) -> list[Stage]:
     """Decode once, embed once, many heads: frames reach one actor and no further."""
+    looking, listening = _looking(bundle, machines), _listening(bundle, machines)
+    stages: list[Stage] = [Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus)]
+    stages += _pools(looking, listening, machines)
+    stages.append(Commit(folder=folder, cpus=machines.commit_cpus))
+    check(stages, SOURCE)
+    return stages
+
+
+def _looking(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
+    """What reads frames; the last lets them go."""
     device, threads = machines.device, machines.model_threads
     heads = tuple((ref, f"scores/{ref.name}") for ref in bundle.heads)
     beside = tuple((ref, f"scores/{ref.name}") for ref in bundle.frame_models)
-    stages: list[Stage] = [
-        Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus),
-        Together.of(
-            Predict.of(bundle.tower, "frames_THWC", "embedding_TD", device, threads),
-            *[Predict.of(ref, "frames_THWC", column, device, threads) for ref, column in beside],
-            *[Predict.of(ref, "embedding_TD", column, device, threads) for ref, column in heads],
-            Collect.of((*beside, *heads)),
-            DescribeViews(ref=bundle.tower, device=device, threads=threads),
-            Strip(),
-            Thumbnails(),
-            Listen(),
-            source=WINDOWS.names,
-            actors=machines.model_actors,
-            cpus=machines.model_cpus,
-            gpus=machines.model_gpus,
-        ),
-        Commit(folder=folder, cpus=machines.commit_cpus),
+    return [
+        Predict.of(bundle.tower, "frames_THWC", "embedding_TD", device, threads),
+        *[Predict.of(ref, "frames_THWC", column, device, threads) for ref, column in beside],
+        *[Predict.of(ref, "embedding_TD", column, device, threads) for ref, column in heads],
+        Collect.of((*beside, *heads)),
+        DescribeViews(ref=bundle.tower, device=device, threads=threads),
+        ReadFrames(ref=bundle.ocr, device=device, threads=threads) if bundle.ocr else Nothing.of("shown", LINE),
+        Strip(),
+        Thumbnails(),
     ]
-    check(stages, SOURCE)
-    return stages
+
+
+def _listening(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
+    """What reads sound; the last lets it go."""
+    device, threads = machines.device, machines.model_threads
+    vad, speech, speaker = bundle.voice_activity, bundle.speech, bundle.speaker
+    if not vad or not speech:
+        return [Nothing.of("said", LINE), Nothing.of("voices", VOICE), Listen()]
+    return [
+        Transcribe(vad=vad, speech=speech, device=device, threads=threads),
+        KnowVoices(ref=speaker, device=device, threads=threads) if speaker else Nothing.of("voices", VOICE),
+        Heard(),
+        Listen(),
+    ]
+
+
+def _pools(looking: list[Stage], listening: list[Stage], machines: Machines) -> list[Stage]:
+    """One actor pool for all, or another for speech, which on a GPU takes longer than all frames do."""
+    first = partial(Together.of, cpus=machines.model_cpus, gpus=machines.model_gpus, actors=machines.model_actors)
+    if not machines.speech_actors:
+        return [first(*looking, *listening, source=WINDOWS.names)]
+    eyes = first(*looking, source=WINDOWS.names)
+    ears = Together.of(
+        *listening,
+        source=check([eyes], WINDOWS.names),
+        actors=machines.speech_actors,
+        cpus=machines.speech_cpus,
+        gpus=machines.speech_gpus,
+    )
+    return [eyes, ears]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing(Stage):
+    """An empty column: the bundle has no model for it."""
+
+    struct: pa.StructType
+
+    @classmethod
+    def of(cls, column: str, struct: pa.StructType) -> Nothing:
+        """Name the column and what it would be a list of."""
+        return cls(writes=(column,), struct=struct)
+
+    def open(self) -> Work:
+        """Nothing to load."""
+        return lambda table: [table.append_column(self.writes[0], pa.nulls(table.num_rows, pa.list_(self.struct)))]

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
-from pipelines.rows import PEAK, SIGNAL, THUMBNAIL, VIEW, ErrorCode
+from pipelines.rows import LINE, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
 ENDS = (
@@ -47,8 +47,17 @@ RECEIPTS = pa.schema(
     ]
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
-FORMAT = 2  # of features: 1 kept `frames` without views, and no peaks
-KINDS = {"signals": SIGNAL, "views": VIEW, "peaks": PEAK, "thumbnails": THUMBNAIL, "strip": THUMBNAIL}
+FORMAT = 3  # of features: 1 kept `frames` without views, and no peaks; 2 no lines
+KINDS = {
+    "signals": SIGNAL,
+    "views": VIEW,
+    "peaks": PEAK,
+    "thumbnails": THUMBNAIL,
+    "strip": THUMBNAIL,
+    "said": LINE,
+    "shown": LINE,
+    "voices": VOICE,
+}
 HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message"]
 PASSING_ERRORS = {  # of the place a content was read from, not of the content
     ErrorCode.NOT_FOUND.value,

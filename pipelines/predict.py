@@ -8,7 +8,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from model_registry.model import InputKind, Item, Model, ModelRef, predict_all
+from model_registry.model import AnyModel, InputKind, Item, ModelRef, predict_all
 from pipelines.rows import lists_of_vectors, vectors_of, windows_of_frames
 from pipelines.stage import Stage, Work
 
@@ -53,7 +53,7 @@ class Predict(Stage):
 
 
 @cache
-def loaded(ref: ModelRef, device: str, threads: int) -> Model:
+def loaded(ref: ModelRef, device: str, threads: int) -> AnyModel:
     """Return the model, loaded once a worker however many stages there run it."""
     import torch
 

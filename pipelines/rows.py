@@ -23,6 +23,8 @@ MANIFEST = pa.schema(
         ("uploader_id", pa.string()),
         ("uploaded_at", pa.string()),
         ("views", pa.int64()),
+        ("account_risk", pa.float32()),  # 0 to 1, as the platform rates the uploader
+        ("prior_violations", pa.int64()),  # of the uploader
     ]
 )
 
@@ -88,6 +90,18 @@ VIEW = pa.struct(  # of a frame: see pipelines/copyright/picture/views.py
     ]
 )
 PEAK = pa.struct([("time_ms", pa.int32()), ("pitch", pa.uint16())])  # of a spectrogram; the pitch in cents
+WORD = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("start_ms", pa.int64()), ("end_ms", pa.int64())])
+LINE = pa.struct(  # said or shown; see model_registry.model.Line
+    [
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("text", pa.string()),
+        ("language", pa.string()),
+        ("confidence", pa.float32()),
+        ("words", pa.list_(WORD)),
+    ]
+)
+VOICE = pa.struct([("speech_ms", pa.int32()), ("embedding", pa.list_(pa.float16(), -1))])  # of a window's speech
 SIGNALS = pa.schema([("content_sha256", pa.string()), *SIGNAL])
 
 

@@ -157,7 +157,7 @@ class Together(Stage):
         def work(table: pa.Table) -> Iterator[pa.Table]:
             if table.num_rows == 0:
                 return
-            busy = []
+            table, busy = _busy_before(table)
             for name, step in works:
                 began = time.perf_counter()
                 tables = [out for out in step(table) if out.num_rows]
@@ -169,3 +169,10 @@ class Together(Stage):
             yield table.append_column("busy", pa.array(column, BUSY))
 
         return work
+
+
+def _busy_before(table: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Take out what an earlier group measured."""
+    if "busy" not in table.column_names:
+        return table, []
+    return table.drop_columns("busy"), [entry for row in table["busy"].to_pylist() for entry in row or ()]

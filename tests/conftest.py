@@ -29,7 +29,7 @@ if kept := os.environ.get("NIGHTJAR_TEST_HOME"):  # keeps fetched artifacts from
 
 from model_registry.bundles import PinnedBundle, bundle_named, pin, pin_model  # noqa: E402
 from model_registry.errors import NightjarError  # noqa: E402
-from model_registry.model import Model, ModelRef  # noqa: E402
+from model_registry.model import AnyModel, ModelRef  # noqa: E402
 from tests.tiny_clip import pin_clip_b32, write_clip_folder  # noqa: E402
 
 
@@ -89,7 +89,7 @@ def lite() -> PinnedBundle:
 
 @pytest.fixture(scope="session")
 def clip_b32(tmp_path_factory: pytest.TempPathFactory) -> PinnedBundle:
-    """The `clip-b32` bundle: the real heads over a small random checkpoint that the registry holds."""
+    """What `clip-b32` sees with: the real heads over a small random checkpoint that the registry holds."""
     return pin_clip_b32(tmp_path_factory.mktemp("clip"))
 
 
@@ -107,7 +107,9 @@ def ref_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef
         from model_registry.catalog import model_class
 
         model = model_class(name)
-        (row,) = model.spec.artifacts
+        row = model.spec.artifacts[0]
+        if name == "whisper_transformers":
+            return _tiny_whisper(model, tmp_path_factory.mktemp("whisper"))
         if not row.startswith("clip-"):
             return _fetched(lambda: pin_model(name))
         folder = clip_folder({"clip-vit-b-32-openai": 512, "clip-vit-l-14-openai": 768}[row])
@@ -117,11 +119,11 @@ def ref_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef
 
 
 @pytest.fixture(scope="session")
-def loaded(ref_of: Callable[[str], ModelRef]) -> Callable[[str], Model]:
+def loaded(ref_of: Callable[[str], ModelRef]) -> Callable[[str], AnyModel]:
     """Load any model of the catalog on the CPU, once a session."""
-    models: dict[str, Model] = {}
+    models: dict[str, AnyModel] = {}
 
-    def load(name: str) -> Model:
+    def load(name: str) -> AnyModel:
         if name not in models:
             models[name] = ref_of(name).load("cpu")
         return models[name]
@@ -137,6 +139,17 @@ def real_media() -> Path:
     if folder is None:
         pytest.skip("there are no real media on this machine")
     return folder
+
+
+def _tiny_whisper(model: type[AnyModel], folder: Path) -> ModelRef:
+    """Its weights are on a hub only: a small random one, with the real tokenizer."""
+    from model_registry.artifacts import artifact, fetch
+    from tests.tiny_whisper import write_whisper_folder
+
+    tokenizer = _fetched(lambda: fetch(artifact("whisper-base-tokenizer")))
+    weights, words = model.spec.artifacts
+    paths = ((weights, str(write_whisper_folder(folder, tokenizer, 80))), (words, str(tokenizer)))
+    return ModelRef(model.spec.name, model.spec.version, f"{model.__module__}:{model.__qualname__}", paths)
 
 
 def _fetched(get: Callable[[], T]) -> T:

@@ -80,6 +80,19 @@ class FakeFrameHead(_Fake):
         return FakeTower.examples()
 
 
+class FakeSpeaker(_Fake):
+    """Sound to its mean and its largest value."""
+
+    spec = ModelSpec(name="fake_speaker", version="1", reads=InputKind.SOUND, artifacts=(), embedding_dim=2)
+
+    def predict(self, batch: Sequence[Item]) -> list[Vector]:
+        return [np.array([sound.mean(), sound.max()], np.float32) for sound in batch]
+
+    @classmethod
+    def examples(cls) -> list[Item]:
+        return [np.full(16_000, value, np.int16) for value in (1, 2)]
+
+
 class MiscountingHead(FakeHead):
     """Loses the last item of a batch."""
 

@@ -52,7 +52,7 @@ def pin_clip_b32(folder: Path) -> PinnedBundle:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         for name in ("clip_vit_b_32", "zero_shot_vit_b_32"):
             store.register(name, {CLIP_ROW: checkpoint}, "champion")
-        return pin(bundle_named("clip-b32"), download=False)
+        return pin(bundle_named("clip-b32").without("speech", "ocr", "text"), download=False)
 
 
 def write_openai_file(path: Path, dimensions: int) -> Path:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
-from pipelines.rows import PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, WINDOWS
+from pipelines.rows import LINE, PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, WINDOWS
 from pipelines.stage import BUSY
 
 DIM = 4
@@ -22,6 +22,9 @@ LOOKED_AT = pa.schema(
         ("peaks", pa.list_(PEAK)),
         ("thumbnails", pa.list_(THUMBNAIL)),
         ("strip", pa.list_(THUMBNAIL)),
+        ("said", pa.list_(LINE)),
+        ("shown", pa.list_(LINE)),
+        ("voices", pa.list_(VOICE)),
         ("busy", BUSY),
         ("decode_ms", pa.float64()),
     ]
@@ -56,13 +59,16 @@ def window(
     embedding: Sequence[Sequence[float]] | None = None,
     peaks: Sequence[tuple[int, int]] = (),
     strip: Mapping[int, bytes] | None = None,
+    said: Sequence[tuple[int, int, str]] = (),
+    shown: Sequence[tuple[int, int, str]] = (),
+    voice: Sequence[float] = (),
     duration_ms: int | None = None,
     error_code: str | None = None,
 ) -> dict[str, object]:
     """One window; only the last has a duration and an error.
 
-    `pictures` are its thumbnails by time, `strip` its film strip, `peaks` pairs of time and pitch; of each frame there
-    is the view of the whole of it.
+    `pictures` are its thumbnails by time, `strip` its film strip, `peaks` pairs of time and pitch, `said` and `shown`
+    lines; of each frame there is the view of the whole of it.
     """
     embeddings = [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding
     return {
@@ -82,9 +88,25 @@ def window(
         "peaks": [{"time_ms": ms, "pitch": pitch} for ms, pitch in peaks],
         "thumbnails": [{"frame_ms": ms, "webp": webp} for ms, webp in (pictures or {}).items()],
         "strip": [{"frame_ms": ms, "webp": webp} for ms, webp in (strip or {}).items()],
+        "said": [line(*one) for one in said],
+        "shown": [line(*one) for one in shown],
+        "voices": [{"speech_ms": 1000, "embedding": np.array(voice, np.float16)}] if voice else [],
         "busy": [],
         "decode_ms": 1.0,
     }
+
+
+def line(start_ms: int, end_ms: int, text: str) -> dict[str, object]:
+    """One line; its words share its time by their letters."""
+    letters, words, start = max(1, len(text.replace(" ", ""))), [], 0
+    passed = 0
+    for word in text.split():
+        start = text.index(word, start)
+        at = [start_ms + (end_ms - start_ms) * n // letters for n in (passed, passed + len(word))]
+        words.append({"start": start, "end": start + len(word), "start_ms": at[0], "end_ms": at[1]})
+        start, passed = start + len(word), passed + len(word)
+    known = {"start_ms": start_ms, "end_ms": end_ms, "text": text, "words": words}
+    return {**known, "language": "en" if text.isascii() else "zh", "confidence": 0.9}
 
 
 def view(frame_ms: int, embedding: Sequence[float], number: int = 0, quality: int = 100) -> dict[str, object]:

@@ -161,7 +161,7 @@ def _sound_only(audio: AudioReader, sampling: Sampling, limits: Limits) -> Itera
         index += 1
     if index == 0:
         raise MediaError(ErrorCode.DAMAGED, "no sample of the sound could be decoded")
-    unseen = MediaError(ErrorCode.NO_VIDEO, "there is sound and no picture, and no model of this run listens")
+    unseen = MediaError(ErrorCode.NO_VIDEO, "there is sound and no picture to look at")
     yield End("audio", "pyav", audio.end_ms, unseen)
 
 

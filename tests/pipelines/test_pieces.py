@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from model_registry.errors import NightjarError
 from pipelines.pieces import ENDS, KINDS, PASSING_ERRORS, RECEIPTS, Commit, Pieces, write_piece
-from pipelines.rows import ErrorCode
+from pipelines.rows import SIGNAL, ErrorCode
 from pipelines.stage import run_local
 from tests.pipelines.piece_writer import windows_of
-from tests.windows import DIM, LOOKED_AT, looked_at, seen, view, window
+from tests.windows import DIM, LOOKED_AT, line, looked_at, seen, view, window
 
 NIGHTS, KILLS_A_NIGHT = 8, 5
 
@@ -50,13 +50,16 @@ class TestRoundTrip:
             pictures={1000: b"webp"},
             strip={0: b"small"},
             embedding=[[1, 2, 3, 4], [5, 6, 7, 8]],
+            said=[(5, 9, "hello")],
+            shown=[(5, 9, "SALE")],
+            voice=[0.5, 0.25],
         )
         commit(tmp_path, row, window("b"))
         pieces = Pieces(tmp_path)
 
         assert pieces.contents.keys() == {"a", "b"}
         assert pieces.rows("signals", ["a"]).to_pylist() == [
-            {"content_sha256": "a", "window_index": 0, **vars(found), "score": 0.75}
+            {"content_sha256": "a", "window_index": 0, **{name: getattr(found, name) for name in SIGNAL.names}}
         ]
         assert pieces.rows("thumbnails", ["a"]).to_pylist() == [
             {"content_sha256": "a", "window_index": 0, "frame_ms": 1000, "webp": b"webp"}
@@ -67,6 +70,17 @@ class TestRoundTrip:
         assert pieces.rows("peaks", ["a"]).to_pylist() == [
             {"content_sha256": "a", "window_index": 0, "time_ms": 40, "pitch": 5700},
             {"content_sha256": "a", "window_index": 0, "time_ms": 90, "pitch": 11_000},
+        ]
+        for kind, text in (("said", "hello"), ("shown", "SALE")):
+            (row,) = pieces.rows(kind, ["a"]).to_pylist()
+            assert (row["text"], row["start_ms"], row["end_ms"], row["words"]) == (
+                text,
+                5,
+                9,
+                line(5, 9, text)["words"],
+            )
+        assert pieces.rows("voices", ["a"]).to_pylist() == [
+            {"content_sha256": "a", "window_index": 0, "speech_ms": 1000, "embedding": [0.5, 0.25]}
         ]
         assert pieces.rows("views", ["a"]).to_pylist() == [
             {"content_sha256": "a", "window_index": 0, **view(0, [1, 2, 3, 4])},
@@ -106,7 +120,7 @@ class TestRoundTrip:
         assert {kind: pieces.rows(kind, ["a"]).num_rows for kind in KINDS} == dict.fromkeys(KINDS, 0)
 
     def test_a_window_that_nobody_judged(self, tmp_path):
-        nothing = dict.fromkeys(("signals", "views", "peaks", "thumbnails", "strip"))
+        nothing = dict.fromkeys(KINDS)
         commit(tmp_path, window("a") | nothing, window("b", signals=[seen(0.5, 0, 1)]))
 
         assert Pieces(tmp_path).rows("signals", "ab")["content_sha256"].to_pylist() == ["b"]
@@ -167,12 +181,12 @@ class TestCommit:
 
     def test_only_some_kinds(self, tmp_path):
         """Files of the others are neither asked for nor made."""
-        stage = Commit.of(("views", "peaks"), str(tmp_path), cpus=0.1)
+        stage, others = Commit.of(("views", "peaks"), str(tmp_path), cpus=0.1), set(KINDS) - {"views", "peaks"}
         row = window("a", frame_ms=[0], signals=[seen(0.5, 0, 1)], peaks=[(1, 2)])
-        run_local([stage], looked_at(row).drop_columns(["signals", "thumbnails", "strip"]))
+        run_local([stage], looked_at(row).drop_columns(sorted(others)))
         pieces = Pieces(tmp_path)
 
-        assert set(Commit(folder="x").reads) - set(stage.reads) == {"signals", "thumbnails", "strip"}
+        assert set(Commit(folder="x").reads) - set(stage.reads) == others
         assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["peaks", "views", "windows"]
         assert [pieces.rows(kind, ["a"]).num_rows for kind in ("views", "peaks")] == [1, 1]
 

@@ -205,6 +205,15 @@ def test_busy_names_each_part_once_a_block():
     assert rest == [[], []]
 
 
+def test_a_second_group_adds_to_what_the_first_measured():
+    first = Together.of(CountDown(), source=("n",), **small())
+    second = Together.of(Double(), source=check([first], ["n"]), **small())
+    found = run_local([first, second], numbers(2, 1))
+    measured = [entry["stage"] for busy in found["busy"].to_pylist() for entry in busy]
+    assert sorted(measured) == ["countdown", "double"]
+    assert set(found.column_names) == check([first, second], ["n"])
+
+
 @pytest.mark.parametrize("table", [numbers(), numbers(0, 0)], ids=["no rows", "rows that lead to none"])
 def test_together_hands_on_nothing_where_nothing_is_left(table):
     work = Together.of(CountDown(), Double(), source=("n",), **small()).open()
