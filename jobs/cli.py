@@ -15,10 +15,11 @@ COMMANDS = {
     "demo": "fetch samples and run tonight's recall over them",
     "recall": "the nightly recall over a manifest; resumable",
     "scan": "judge files, folders, globs or URIs now",
-    "rescan": "match stored nights with what the bank has gained; decodes nothing",
+    "rescan": "look again at stored nights with a newer bank or lexicon; decodes nothing",
     "judge": "judge a stored night again under another policy",
+    "subtitles": "write what a video says or shows as WebVTT",
     "bank": "the reference bank: add, remove, disable, enable, list, stats, export",
-    "models": "list, pull, register and promote models",
+    "models": "list, pull, register, promote and fit models",
     "bench": "run the benchmarks",
 }
 

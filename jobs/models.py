@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs import progress
+from jobs import models_fit, progress
 from model_registry import store
 from model_registry.artifacts import artifact, fetch, present
 from model_registry.bundles import BUNDLES, bundle_named, needed
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   nightjar models register open_nsfw open-nsfw=retrained.onnx --alias challenger
   nightjar models promote open_nsfw 2
   nightjar models promote open_nsfw --builtin
+  nightjar models fit --lines ours.tsv
 
 Registered versions live in MLflow: a SQLite file under $NIGHTJAR_HOME (default ~/.nightjar), or the server
 that MLFLOW_TRACKING_URI names."""
@@ -50,11 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("version", nargs="?", help="number of a registered version")
     promote.add_argument("--to", default="champion", choices=store.ALIASES, help="alias (default: champion)")
     promote.add_argument("--builtin", action="store_true", help="go back to the version built in")
+    fit = verbs.add_parser("fit", help=models_fit.SUMMARY, description=models_fit.__doc__, epilog=models_fit.EXAMPLES)
+    models_fit.add_arguments(fit)
 
 
 def run(args: argparse.Namespace) -> int:
     """Dispatch the verb."""
-    verbs = {"list": _list, "pull": _pull, "register": _register, "promote": _promote}
+    verbs = {"list": _list, "pull": _pull, "register": _register, "promote": _promote, "fit": models_fit.run}
     verbs[args.verb](args)
     return 0
 
