@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from model_registry.bundles import BUNDLES
 from model_registry.store import ALIASES
@@ -15,6 +16,18 @@ def add_models(parser: Takes) -> None:
     parser.add_argument("--bundle", default="lite", help=f"models: {', '.join(BUNDLES)} (default: lite)")
     parser.add_argument("--alias", default="champion", choices=ALIASES, help="which registered versions to run")
     parser.add_argument("--offline", action="store_true", help="fetch nothing; an absent model is an error")
+
+
+def add_lexicons(parser: Takes) -> None:
+    """Words to look for, beside the shipped ones."""
+    parser.add_argument(
+        "--lexicon",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a lexicon (TOML), or a folder of them",
+    )
 
 
 def add_interval(parser: Takes) -> None:

@@ -22,7 +22,8 @@ EXAMPLES = """examples:
 
 Seven videos: five good ones out of open packages, one cut short and one playlist under a video's name, so
 that you see what bad input turns into. Two of the good ones are in the reference bank that is built first: one is
-uploaded as it is, the other badly compressed. Fetches some 60 MB the first time; opens nothing by itself."""
+uploaded as it is, the other badly compressed. One title lures its viewers away. Fetches some 300 MB the first time;
+opens nothing by itself."""
 
 SAMPLES = ("sample-bikes", "sample-big-buck-bunny", "sample-carphone", "sample-carphone-distorted", "sample-city")
 REFERENCES = {"bikes.mp4": "Bicycles", "carphone_pristine.mp4": "The Carphone"}  # file -> title
@@ -31,7 +32,7 @@ TITLES = {
     "bigbuckbunny.mp4": "Big Buck Bunny (Blender Foundation, CC-BY 3.0)",
     "carphone_pristine.mp4": "A man in a car",
     "carphone_distorted.mp4": "The same man, badly compressed",
-    "cityCC0.mpg": "A city in the evening",
+    "cityCC0.mpg": "A city in the evening. For free passes add my WhatsApp, 加.微.信 city888",
     "cut_short.mp4": "Its last third is missing, and with it its index",
     "playlist.mp4": "Not a video: it names other files",
 }

@@ -22,6 +22,7 @@ from pipelines.copyright.matched import Matched, matches_folder
 from pipelines.pieces import Pieces
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
+from pipelines.text.readings import Readings
 
 EXAMPLES = """examples:
   nightjar judge recalls/dt=2026-11-21 --policy strict
@@ -78,7 +79,10 @@ def stored_night(folder: Path, summary: dict[str, Any]) -> Night:
     bank = summary.get("copyright", {}).get("bank_version")
     matched = Matched(matches_folder(features, bank)) if bank else None
     day = date.fromisoformat(summary["run"].get("day") or summary["run"]["started_at"][:10])  # no day before banks
-    return Night(manifest, pq.read_table(contents), Pieces(features), summary["versions"]["bundle"], matched, day)
+    reader = summary.get("text", {}).get("reader")
+    readings = Readings(features / "text" / reader) if reader else None
+    bundle = summary["versions"]["bundle"]
+    return Night(manifest, pq.read_table(contents), Pieces(features), bundle, matched, day, readings)
 
 
 def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) ->
 
 def _summary(earlier: dict[str, Any], night: Night, policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
     versions = earlier["versions"] | {"policy": policy.id, "taxonomy": taxonomy().version}
-    kept = {name: earlier[name] for name in ("copyright",) if name in earlier}
+    kept: dict[str, Any] = {name: earlier[name] for name in ("copyright", "text") if name in earlier}
     run = run_again("judge", earlier, night, took_s)
     return {"run": run, "counts": counts(tally), **kept, "versions": versions}
 

@@ -18,19 +18,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import progress, session
-from jobs.outcome import counts, write_report
-from jobs.recipes import Recipe, machines_for, match_machine, rows_a_task
+from jobs.outcome import counts, text_facts, write_report
+from jobs.recipes import Recipe, machines_for, match_machine, read_machine, rows_a_task
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
 from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import Pieces
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.run import hash_contents, look, unsettled
+from pipelines.text.night import read_texts, reader_of
+from pipelines.text.readings import Readings
+from pipelines.text.transcripts import lines_of_night
 
 if TYPE_CHECKING:
     from jobs.matching import Matching
 
-LIBRARIES = ("nightjar", "ray", "torch", "mlflow", "decord", "av", "onnxruntime", "open-clip-torch")
+LIBRARIES = (
+    "nightjar",
+    "ray",
+    "torch",
+    "torchaudio",
+    "mlflow",
+    "decord",
+    "av",
+    "onnxruntime",
+    "open-clip-torch",
+    "pdqhash",
+    "pylance",
+    "faiss-cpu",
+    "ctranslate2",
+    "faster-whisper",
+    "rapidocr",
+    "hyperscan",
+)
 
 
 @dataclass
@@ -84,13 +104,16 @@ def run_night(
         meter = _look(contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0))
         pieces = Pieces(pieces_folder)
         matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
+        readings = _read(recipe, folder / "manifest.parquet", contents, pieces, resources)
     matched = matching.matched if matching else None
-    night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day)
+    night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
     tally = judge_night(night, recipe.policy, folder)
     summary = _summary(job, recipe, tally, meter, time.monotonic() - began, memory.peak_bytes)
     summary["run"]["day"] = day.isoformat()
     if matching:
         summary["copyright"] = matching.facts()
+    if readings:
+        summary["text"] = text_facts(readings, tally)
     _log(job, summary, recipe, machines)
     write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
     return Outcome(folder, tally, summary)
@@ -131,6 +154,19 @@ def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[st
     return match(bank, contents, pieces, match_machine(resources))
 
 
+def _read(
+    recipe: Recipe, manifest: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]
+) -> Readings | None:
+    """Read what is said, shown and written, with the recipe's lexicons and text models."""
+    if recipe.lexicons is None:
+        return None
+    texts = list(dict.fromkeys(line.text for _, _, line in lines_of_night(manifest, contents, pieces)))
+    readings = Readings.made_by(reader_of(recipe.bundle, recipe.lexicons), pieces.folder / "text")
+    with progress.bar("reading", len(texts)) as bar:
+        bar.advance(len(texts) - len(readings.unread(texts)))
+        return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), bar.advance)
+
+
 def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float, peak_bytes: int) -> dict[str, Any]:
     hours = meter.video_ms / 3.6e6
     return {
@@ -161,6 +197,7 @@ def versions(recipe: Recipe) -> dict[str, Any]:
         "policy": recipe.policy.id,
         "taxonomy": taxonomy().version,
         "sampling": recipe.sampling.id,
+        "lexicons": recipe.lexicons.id if recipe.lexicons else None,
         "models": [ref.source for ref in recipe.bundle.models],
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},

@@ -12,6 +12,8 @@ from pipelines.pieces import Pieces
 from pipelines.risk.evidence import EVIDENCE_FLOOR
 from pipelines.risk.judge import Judged, Tally
 from pipelines.risk.policy import Policy
+from pipelines.text.readings import Readings
+from pipelines.text.transcripts import SAID, SHOWN
 
 
 def counts(tally: Tally) -> dict[str, Any]:
@@ -25,6 +27,13 @@ def counts(tally: Tally) -> dict[str, Any]:
         "segments": tally.segments,
         "claims": tally.claims,
     }
+
+
+def text_facts(readings: Readings, tally: Tally) -> dict[str, Any]:
+    """Who read how much, and what stood in it."""
+    reader = readings.reader
+    facts = {"lexicons": reader.lexicons, "heads": reader.heads or None} if reader else {}
+    return {**facts, "reader": readings.folder.name, "texts": len(readings), "lines": tally.lines, "told": tally.told}
 
 
 def write_report(
@@ -48,6 +57,8 @@ def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
     for row in pieces.rows("thumbnails", contents).to_pylist():
         pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
     strips = _strips(shown, pieces)
+    for sha256, found in _told_pictures(shown, pieces).items():
+        pictures[sha256] = found | pictures.get(sha256, {})
     return [_report_video(video, *(kept.get(_content(video), {}) for kept in (pictures, strips))) for video in shown]
 
 
@@ -64,12 +75,26 @@ def _strips(shown: list[Judged], pieces: Pieces) -> dict[str, dict[int, bytes]]:
     return found
 
 
+def _told_pictures(shown: list[Judged], pieces: Pieces) -> dict[str, dict[int, bytes]]:
+    """Return the film strip's picture closest to each thing said or read, under the time it was said."""
+    wanted = {
+        (_content(video), segment["evidence_ms"])
+        for video in shown
+        for segment in video.verdict["segments"]
+        if segment["form"] in (SAID, SHOWN)
+    }
+    found: dict[str, dict[int, bytes]] = {}
+    for (sha256, ms), (_, webp) in nearest_pictures(pieces, wanted).items():
+        found.setdefault(sha256, {})[ms] = webp
+    return found
+
+
 def _report_video(video: Judged, kept: dict[int, bytes], strip: dict[int, bytes]) -> ReportVideo:
     """Segments get their evidence frame; the poster is a frame that nothing was seen in, if one was kept."""
     wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
     pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
     poster = _poster(video, kept)
-    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster, video.claims, strip)
+    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster, video.claims, strip, video.lines)
 
 
 def _poster(video: Judged, kept: dict[int, bytes]) -> bytes | None:

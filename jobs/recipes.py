@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.arguments import add_interval, add_models
+from jobs.arguments import add_interval, add_lexicons, add_models
 from model_registry.bundles import PinnedBundle, bundle_named, pin
 from pipelines.copyright.night import Machine as MatchMachine
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
 from pipelines.pieces import FORMAT
 from pipelines.risk.policy import Policy, load_policy
+from pipelines.text.night import Machine as ReadMachine
+from pipelines.text.words.lexicon import Lexicons, load_lexicons
 
 MOST_ROWS_A_TASK = 16
 MODEL_SHARE = 0.43  # of the cores, on a machine without a GPU
 ACTOR_CPUS = 0.5
 COMMIT_CPUS = 0.05
+SKIPPABLE = ("speech", "ocr", "text")
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,12 @@ class Recipe:
     sampling: Sampling
     limits: Limits
     bank: Path | None = None
+    lexicons: Lexicons | None = None  # None: texts are not read
 
     @property
     def features(self) -> str:
-        """Name of the folder of features: another bundle, sampling or format gets another."""
-        return f"{self.bundle.id}/{self.sampling.id.replace('/', '-')}-v{FORMAT}"
+        """Name of the folder of features: other models that look or listen, sampling or format get another."""
+        return f"{self.bundle.features_id}/{self.sampling.id.replace('/', '-')}-v{FORMAT}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(group)
     group.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
     group.add_argument("--bank", type=Path, metavar="DIR", help="a reference bank to match with: see `nightjar bank`")
+    add_lexicons(group)
+    group.add_argument("--skip", nargs="+", choices=SKIPPABLE, default=[], help="leave these out")
     add_interval(group)
     group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
 
@@ -50,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_arguments(args: argparse.Namespace) -> Recipe:
     """Resolve names to pinned versions, once, on the driver."""
     policy = load_policy(args.policy)
-    bundle = pin(bundle_named(args.bundle), args.alias, download=not args.offline)
+    bundle = pin(bundle_named(args.bundle).without(*args.skip), args.alias, download=not args.offline)
     sampling = Sampling(
         interval_ms=round(args.interval * 1000),
         frame_side=bundle.frame_side,
@@ -58,7 +64,15 @@ def from_arguments(args: argparse.Namespace) -> Recipe:
     )
     if args.bank:
         _check_bank(args.bank, bundle)
-    return Recipe(bundle, policy, sampling, Limits(), args.bank)
+    lexicons = None if "text" in args.skip else lexicons_of(args.lexicon)
+    return Recipe(bundle, policy, sampling, Limits(), args.bank, lexicons)
+
+
+def lexicons_of(files: list[Path]) -> Lexicons:
+    """The lexicons given and the shipped ones; one given replaces the shipped one of its name."""
+    given = load_lexicons(files).lexicons
+    names = {lexicon.name for lexicon in given}
+    return Lexicons((*given, *(lexicon for lexicon in load_lexicons().lexicons if lexicon.name not in names)))
 
 
 def _check_bank(folder: Path, bundle: PinnedBundle) -> None:
@@ -75,11 +89,7 @@ def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machin
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     if gpus:
-        share = min(1.0, sum(ref.spec.gpus for ref in bundle.models)) or 1.0
-        actors = max(1, int(gpus / share))
-        return Machines(
-            model_actors=actors, model_gpus=share, model_cpus=min(1.0, 0.5 * cpus / actors), decode_cpus=0.9
-        )
+        return _with_gpus(cpus, gpus, bundle)
     actors = max(1, int(cpus // 4))
     threads = max(1, round(MODEL_SHARE * cpus / actors))
     left = cpus - actors * ACTOR_CPUS - COMMIT_CPUS
@@ -90,6 +100,31 @@ def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machin
         decode_cpus=round(left / (cpus + 1), 2),
         commit_cpus=COMMIT_CPUS,
     )
+
+
+def _with_gpus(cpus: float, gpus: float, bundle: PinnedBundle) -> Machines:
+    """Eyes and ears in actors of their own, as many pairs as the GPUs hold; half of the CPUs are left to decode."""
+    ears = sum(ref.spec.gpus for ref in (bundle.voice_activity, bundle.speech) if ref)
+    eyes = sum(ref.spec.gpus for ref in (bundle.tower, *bundle.frame_models, *bundle.heads))
+    eyes, ears = min(1.0, eyes) or 1.0, min(1.0, ears)
+    pairs = max(1, int(gpus / (eyes + ears)))
+    own = min(1.0, 0.5 * cpus / (pairs * (2 if ears else 1)))
+    if eyes + ears > gpus:
+        eyes, ears = eyes * gpus / (eyes + ears), ears * gpus / (eyes + ears)
+    return Machines(
+        model_actors=pairs,
+        model_gpus=eyes,
+        model_cpus=own,
+        speech_actors=pairs if ears else 0,
+        speech_gpus=ears,
+        speech_cpus=own,
+        decode_cpus=0.9,
+    )
+
+
+def read_machine(resources: Mapping[str, float]) -> ReadMachine:
+    """Texts are read on the CPUs, when frames and sound are done: one actor a core."""
+    return ReadMachine(actors=max(1, int(resources.get("CPU", 1.0)) - 1))
 
 
 def match_machine(resources: Mapping[str, float]) -> MatchMachine:

@@ -1,43 +1,53 @@
-"""Match stored nights with what the bank has gained since: no video is opened, no model runs."""
+"""Look again at stored nights with what the bank or the lexicons have gained: no video is opened, no model runs."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jobs import progress, session
+from jobs.arguments import add_lexicons
 from jobs.judge import changes, read_summary, run_again, stored_night
 from jobs.matching import known_contents, search
-from jobs.outcome import counts, write_report
-from jobs.recipes import match_machine
+from jobs.outcome import counts, text_facts, write_report
+from jobs.recipes import lexicons_of, match_machine
 from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from pipelines.copyright.bank.reader import BankReader
 from pipelines.copyright.bank.reference import Reference, State
 from pipelines.copyright.matched import Matched, matches_folder
-from pipelines.risk.judge import Night, judge_night
+from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
+from pipelines.text.night import read_words_again
+from pipelines.text.readings import Reader, Readings
+from pipelines.text.transcripts import lines_of_night
+from pipelines.text.words.lexicon import Lexicons
 
 EXAMPLES = """examples:
   nightjar rescan recalls --bank bank --since 2026-11-21
   nightjar rescan recalls/dt=2026-11-21 --bank bank
+  nightjar rescan recalls --lexicon tonights-scam.toml
 
 A reference added today is looked for in the features that past nights have kept. With --since only references
 that were added or changed from then on are looked for; what was found before stays, as far as the bank still
-holds it. The verdicts of record stay as they are: the new ones go to NIGHT/rescan=<bank version>/, with a count of
-what would change."""
+holds it. With --lexicon the transcripts that were kept are read again with the shipped lexicons and that one. The
+verdicts of record stay as they are: the new ones go to NIGHT/rescan=<version>/, with a count of what would
+change."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="one night, or a folder with nights (dt=*)")
-    parser.add_argument("--bank", type=Path, required=True, metavar="DIR", help="the reference bank")
+    parser.add_argument("--bank", type=Path, metavar="DIR", help="the reference bank")
+    add_lexicons(parser)
     parser.add_argument("--since", type=moment, metavar="T", help="only references added or changed since T (UTC)")
     parser.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
@@ -78,14 +88,34 @@ class Wanted:
         }
 
 
+@dataclass(frozen=True)
+class News:
+    """What stored nights are held against: a bank, lexicons, or both."""
+
+    wanted: Wanted | None
+    lexicons: Lexicons | None
+
+    @property
+    def version(self) -> str:
+        """Name of the folder that the new verdicts go to."""
+        lexicons = hashlib.sha256(self.lexicons.id.encode()).hexdigest()[:8] if self.lexicons else ""
+        return "+".join(filter(None, (self.wanted.bank.version if self.wanted else "", lexicons)))
+
+
 def run(args: argparse.Namespace) -> int:
     """Rescan every night below the folder."""
-    policy, wanted = load_policy(args.policy), Wanted.of(args.bank, args.since)
+    if not args.bank and not args.lexicon:
+        raise UsageError("there is nothing to look for: give --bank, --lexicon or both")
+    policy = load_policy(args.policy)
+    wanted = Wanted.of(args.bank, args.since) if args.bank else None
+    news = News(wanted, lexicons_of(args.lexicon) if args.lexicon else None)
     nights = nights_in(args.folder)
-    progress.say(f"{len(wanted.news)} of {len(wanted.active)} references, {len(nights)} nights")
-    with session.ray_up() as resources:
+    if wanted:
+        progress.say(f"{len(wanted.news)} of {len(wanted.active)} references, {len(nights)} nights")
+    ray: AbstractContextManager[Mapping[str, float]] = session.ray_up() if wanted else nullcontext({})
+    with ray as resources:
         for folder in nights:
-            _rescan(folder, wanted, policy, resources, as_json=args.json)
+            _rescan(folder, news, policy, resources, as_json=args.json)
     return 0
 
 
@@ -99,18 +129,20 @@ def nights_in(folder: Path) -> list[Path]:
     return found
 
 
-def _rescan(folder: Path, wanted: Wanted, policy: Policy, resources: Mapping[str, float], *, as_json: bool) -> None:
+def _rescan(folder: Path, news: News, policy: Policy, resources: Mapping[str, float], *, as_json: bool) -> None:
     began, earlier = time.monotonic(), read_summary(folder)
-    wanted.bank.space.demand(_tower(earlier))
+    if news.wanted:
+        news.wanted.bank.space.demand(_tower(earlier))
     night = stored_night(folder, earlier)
-    matched = _matched(night, wanted, resources)
-    now = Night(night.manifest, night.contents, night.pieces, night.bundle, matched, night.day)
-    out = folder / f"rescan={wanted.bank.version}"
+    matched = _matched(night, news.wanted, resources) if news.wanted else night.matched
+    readings = _read_again(night, news.lexicons) if news.lexicons else night.readings
+    now = replace(night, matched=matched, readings=readings)
+    out = folder / f"rescan={news.version}"
     tally = judge_night(now, policy, out)
     summary = {
         "run": run_again("rescan", earlier, now, time.monotonic() - began),
         "counts": counts(tally),
-        "copyright": wanted.facts(),
+        **_facts(earlier, news, readings, tally),
         "versions": earlier["versions"] | {"policy": policy.id},
     }
     write_report(out, f"{folder.name}, rescanned", summary, policy, tally, night.pieces)
@@ -121,6 +153,25 @@ def _rescan(folder: Path, wanted: Wanted, policy: Policy, resources: Mapping[str
     for line in changes(folder / "verdicts.parquet", out / "verdicts.parquet"):
         progress.say(f"{folder.name} {line}")
     progress.say(f"report: {(out / 'report.html').absolute()}")
+
+
+def _facts(earlier: dict[str, Any], news: News, readings: Readings | None, tally: Tally) -> dict[str, Any]:
+    """What a summary says of the bank and the texts; what was not looked at again stays as it was."""
+    facts: dict[str, Any] = {name: earlier[name] for name in ("copyright", "text") if name in earlier}
+    if news.wanted:
+        facts["copyright"] = news.wanted.facts()
+    if readings:
+        facts["text"] = text_facts(readings, tally)
+    return facts
+
+
+def _read_again(night: Night, lexicons: Lexicons) -> Readings:
+    """Tier 1 over the stored transcripts, titles and descriptions; what they mean is known."""
+    earlier = night.readings or Readings(night.pieces.folder / "text" / "none")
+    reader = replace(earlier.reader or Reader(""), lexicons=lexicons.id)
+    readings = Readings.made_by(reader, night.pieces.folder / "text")
+    texts = [line.text for _, _, line in lines_of_night(night.manifest, night.contents, night.pieces)]
+    return read_words_again(texts, lexicons, earlier, readings)
 
 
 def _tower(summary: dict[str, Any]) -> str:

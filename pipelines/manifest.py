@@ -120,6 +120,7 @@ def _checked(table: pa.Table, source: str, limit: int | None) -> pa.Table:
         raise UsageError(f"{source} has more than one column {', '.join(twice)}")
     whole = pa.table([_column(table, field, source) for field in MANIFEST], schema=MANIFEST)
     _refuse_blank_or_repeated(whole, source)
+    _refuse_odd_risk(whole, source)
     return whole if limit is None else whole.slice(0, limit)
 
 
@@ -151,3 +152,9 @@ def _refuse_blank_or_repeated(table: pa.Table, source: str) -> None:
     repeated = [video_id for video_id, count in Counter(table["video_id"].to_pylist()).items() if count > 1]
     if repeated:
         raise UsageError(f"{source}: video_id {repeated[0]!r} stands in more than one row ({len(repeated)} ids do)")
+
+
+def _refuse_odd_risk(table: pa.Table, source: str) -> None:
+    odd = [risk for risk in table["account_risk"].to_pylist() if risk is not None and not 0 <= risk <= 1]
+    if odd:
+        raise UsageError(f"{source}: account_risk is {odd[0]:g} in one row, wanted 0 to 1")

@@ -19,6 +19,9 @@ from pipelines.storage import local_path_of
 
 TABLES = (".parquet", ".csv", ".jsonl", ".ndjson", ".json")
 CHUNK_ROWS = 50_000
+COUNTS = {field.name for field in MANIFEST if pa.types.is_integer(field.type)}
+SHARES = {field.name for field in MANIFEST if pa.types.is_floating(field.type)}
+NUMBERS = COUNTS | SHARES
 Row = Mapping[str, object]
 
 
@@ -106,9 +109,10 @@ def _table(rows: Iterator[Row]) -> pa.Table:
 
 def _text(name: str, value: object, number: int) -> str | None:
     if value is None or isinstance(value, str):
-        return None if value == "" and name == "views" else value
-    if name == "views" and isinstance(value, float) and value.is_integer():
+        return None if value == "" and name in NUMBERS else value
+    if name in COUNTS and isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float if name in SHARES else int) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"{name} in row {number} is {json.dumps(value)[:40]}, wanted text or a whole number")
+    wanted = "a number" if name in SHARES else "text or a whole number"
+    raise ValueError(f"{name} in row {number} is {json.dumps(value)[:40]}, wanted {wanted}")

@@ -12,6 +12,8 @@ import pytest
 from jobs import cli
 from model_registry.bundles import BUNDLES
 from pipelines.risk.policy import parse_policy
+from pipelines.text.words.lexicon import Lexicons, parse_lexicon
+from pipelines.text.words.matcher import Matcher
 
 ROOT = Path(__file__).parents[1]
 VALUES = {
@@ -22,8 +24,10 @@ VALUES = {
     "B": "bank",
     "T": "2026-11-20",
     "PATH...": "a.mp4",
+    "L": "tonight.toml",
+    "VIDEO_ID": "a.mp4",
     "[NAME]": "decode",
-    "list/pull/register/promote": "list",
+    "list/pull/register/promote/fit": "list",
 }
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -72,8 +76,16 @@ def test_every_command_there_is_is_shown():
     assert all(f"`nightjar {command}" in README for command in cli.COMMANDS)
 
 
+def test_the_lexicon_shown_finds_what_it_says():
+    lexicon = parse_lexicon(tomllib.loads(blocks("toml")[0]), "0" * 64)
+    (entry,) = lexicon.entries
+    found = Matcher(Lexicons((lexicon,))).match([*entry.match, *entry.passes])
+
+    assert [bool(hits) for hits in found] == [True, False]
+
+
 def test_the_policy_shown_is_a_policy():
-    rules = tomllib.loads(blocks("toml")[0])
+    rules = tomllib.loads(blocks("toml")[1])
     policy = parse_policy({"name": "shown", "version": "1", **rules}, "0" * 64)
 
     assert policy.rules[0].abstain == (0.5, 0.8)

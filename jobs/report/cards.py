@@ -15,6 +15,7 @@ from jobs.report.copies import ClaimView, Copy, Scene, claim_lanes, claim_views,
 from jobs.report.seen import Seen, peak, seen_in
 from jobs.report.timeline import Lane, Mark, Steps, axis_svg, bar_svg, clock, lane_svg
 from jobs.report.tracks import Row, Track, tracks
+from jobs.report.transcript import Transcript, transcript
 from jobs.report.words import (
     LabelName,
     Problem,
@@ -29,6 +30,7 @@ from pipelines.copyright.claimed import Claimed
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.segments import Curve
 from pipelines.risk.signals import Signal
+from pipelines.text.transcripts import TranscriptLine
 
 QUIET_LANES = 6  # lanes without a finding that are drawn, the highest first
 
@@ -44,6 +46,7 @@ class ReportVideo:
     poster: bytes | None  # WebP
     claims: Sequence[Claimed] = ()
     strip: Mapping[int, bytes] = field(default_factory=dict)  # frame_ms -> WebP, near the middles of its claims
+    lines: Sequence[TranscriptLine] = ()  # said and shown
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Card:
     copies: tuple[Copy, ...]
     seen: tuple[Seen, ...]
     frames: tuple[Frame, ...]
+    transcript: Transcript
     quiet: Hidden
     shadow: Hidden
 
@@ -129,7 +133,8 @@ class Card:
         trouble = [self.problem.code, self.problem.reason] if self.problem else []
         quotes = [seen.quote for seen in self.seen if seen.quote]
         works = [text for copy in self.copies for text in (copy.title, copy.about)]
-        return "\n".join([self.video_id, self.uri, self.title, *self.label_names, *trouble, *quotes, *works])
+        named = [self.video_id, self.uri, self.title, *self.label_names, *trouble, *quotes, *works]
+        return "\n".join([*named, self.transcript.text])
 
 
 def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:
@@ -162,6 +167,7 @@ def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:
         copies=copies(claimed, scene),
         seen=tuple(seen),
         frames=frames,
+        transcript=transcript(video.lines, video.signals, verdict.get("segments") or (), policy),
         quiet=_hidden([track for track in rest if track.rule], scale_ms),
         shadow=_hidden([track for track in rest if not track.rule], scale_ms),
     )

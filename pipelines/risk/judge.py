@@ -23,6 +23,19 @@ from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.signals import Signal
 from pipelines.risk.verdicts import VERDICTS, Finding, by_time, findings, priority, suggestion, top_labels
 from pipelines.rows import SIGNAL, ErrorCode
+from pipelines.speech.voices import Vectors, voices_of
+from pipelines.text.readings import Readings
+from pipelines.text.told import Others, Video, tell
+from pipelines.text.transcripts import (
+    SAID,
+    SHOWN,
+    TRANSCRIPTS,
+    TranscriptLine,
+    account_of,
+    lines_of_night,
+    spoken_and_shown,
+    written,
+)
 
 CHUNK_ROWS = 500  # with 300 signals a video some 300 MB
 DECISION = ("content_sha256", "bundle", "policy", "error_code", "suggestion")  # another one of these, another date
@@ -39,6 +52,7 @@ class Judged:
     title: str
     signals: list[Signal]
     claims: list[Claimed] = field(default_factory=list)
+    lines: tuple[TranscriptLine, ...] = ()  # said and shown
 
 
 @dataclass
@@ -52,6 +66,8 @@ class Tally:
     signals: int = 0
     segments: int = 0
     claims: int = 0
+    lines: int = 0  # said or shown
+    told: int = 0  # signals that came of what was said, shown or written
     shown: list[Judged] = field(default_factory=list)  # highest priority first
 
     def count(self, judged: Judged) -> None:
@@ -64,6 +80,8 @@ class Tally:
             self.errors[verdict["error_code"]] += 1
         self.signals += len(judged.signals)
         self.segments += len(verdict["segments"])
+        self.lines += len(judged.lines)
+        self.told += sum(bool(signal.text) for signal in judged.signals)
         self.claims += len({(one.row["reference_id"], one.row["claim"]) for one in judged.claims})
 
 
@@ -77,12 +95,21 @@ class Night:
     bundle: str
     matched: Matched | None = None  # with which bank, if any
     day: date = field(default_factory=lambda: datetime.now(UTC).date())  # on which licences have to hold
+    readings: Readings | None = None  # of its texts, if anybody read them
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is known of a night's texts, while it is judged."""
+
+    readings: Readings
+    others: Others
 
 
 def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tally:
     """Write verdicts, signals, matches and `evidence/` into `out`; each table appears only when whole."""
     tally = Tally()
-    claims = _claims(night, policy)
+    claims, words = _claims(night, policy), _words(night)
     decided = _earlier_decisions(out / "verdicts.parquet")
     whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
@@ -90,12 +117,14 @@ def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tal
         _whole(out / "verdicts.parquet", VERDICTS) as verdicts,
         _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen,
         _whole(out / "matches.parquet", VIDEO_MATCHES) as matches,
+        _whole(out / "transcripts.parquet", TRANSCRIPTS) as transcripts,
     ):
         for batch in pq.ParquetFile(night.manifest).iter_batches(CHUNK_ROWS):
-            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided, claims)
+            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided, claims, words)
             verdicts.write_table(pa.Table.from_pylist([video.verdict for video in judged], VERDICTS))
             seen.write_table(pa.Table.from_pylist(list(_signal_rows(judged)), VIDEO_SIGNALS))
             matches.write_table(pa.Table.from_pylist(list(_match_rows(judged)), VIDEO_MATCHES))
+            transcripts.write_table(pa.Table.from_pylist(list(_line_rows(judged)), TRANSCRIPTS))
             _save_evidence(judged, night.pieces, out / "evidence")
             for video in judged:
                 tally.count(video)
@@ -117,23 +146,47 @@ def _judge_rows(
     policy: Policy,
     decided: Mapping[str, tuple[tuple[str, ...], datetime]],
     claims: Mapping[str, list[Claimed]],
+    words: Words | None,
 ) -> list[Judged]:
     contents = {whose[row["video_id"]]["content_sha256"] for row in rows if row["video_id"] in whose}
-    signals = _signals_by_content(night.pieces, contents & night.pieces.contents.keys())
+    known = contents & night.pieces.contents.keys()
+    signals, lines = _signals_by_content(night.pieces, known), spoken_and_shown(night.pieces, known)
+    voices = voices_of(night.pieces, lines) if words else {}
     now = datetime.now(UTC)
     judged = []
     for row in rows:
         seen = _how_seen(row["video_id"], whose, night.pieces)
-        own = signals.get(seen["content_sha256"], [])
-        written = f"{row['title'] or ''}\n{row['description'] or ''}"
-        copies = [with_cue(one, written) for one in claims.get(seen["content_sha256"], ())]
+        content = seen["content_sha256"] or ""
+        own, spoken = signals.get(content, []), lines.get(content, [])
+        every = [*spoken, *written(row, seen["duration_ms"] or 0)]
+        own = own + _told(every, row, own, voices.get(content), words)
+        post = f"{row['title'] or ''}\n{row['description'] or ''}"
+        copies = [with_cue(one, post) for one in claims.get(content, ())]
         found = _findings(own, copies, policy, seen["duration_ms"] or 0)
         verdict = _verdict(row, seen, found, night.bundle, policy.id)
         key, then = decided.get(row["video_id"], ((), now))
         verdict["decided_at"] = then if key == _decision(verdict) else now
         matched = [one.signal() for one in copies if not one.licensed]
-        judged.append(Judged(verdict, row["title"] or "", own + matched, copies))
+        judged.append(Judged(verdict, row["title"] or "", own + matched, copies, tuple(spoken)))
     return judged
+
+
+def _words(night: Night) -> Words | None:
+    """Look through the whole night's texts once for words and voices that many accounts share."""
+    if night.readings is None:
+        return None
+    lines = lines_of_night(night.manifest, night.contents, night.pieces)
+    return Words(night.readings, Others.among(lines, night.readings, night.pieces))
+
+
+def _told(
+    lines: list[TranscriptLine], row: dict[str, Any], seen: list[Signal], voice: Vectors | None, words: Words | None
+) -> list[Signal]:
+    """The signals that what a video says, shows and is called comes to."""
+    if words is None:
+        return []
+    video = Video(seen, account_of(row), row.get("account_risk"), row.get("prior_violations"), voice)
+    return tell(lines, words.readings, video, words.others)
 
 
 def _claims(night: Night, policy: Policy) -> dict[str, list[Claimed]]:
@@ -199,6 +252,12 @@ def _match_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
             yield claim.as_match(video.verdict["video_id"])
 
 
+def _line_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
+    for video in judged:
+        for line in video.lines:
+            yield line.as_row(video.verdict["video_id"])
+
+
 def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
     """Write one picture for each segment, named by content and time, as far as it was kept; of a copy both sides."""
     wanted = {
@@ -208,7 +267,8 @@ def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     _save_copies(judged, pieces, folder)
-    pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted})
+    _save_told(judged, pieces, folder)
+    pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted} & pieces.contents.keys())
     shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
     for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
         _save(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
@@ -222,6 +282,18 @@ def _save_copies(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
     for (sha256, ms), picture in references.items():
         if picture:
             _save(folder / f"{sha256}-{ms}-reference.webp", picture)
+
+
+def _save_told(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+    """Write the film strip's picture closest to what was said or read."""
+    told = {
+        (video.verdict["content_sha256"], segment["evidence_ms"])
+        for video in judged
+        for segment in video.verdict["segments"]
+        if segment["form"] in (SAID, SHOWN)
+    }
+    for (sha256, ms), (_, webp) in nearest_pictures(pieces, told).items():
+        _save(folder / f"{sha256}-{ms}.webp", webp)
 
 
 def _copied(video: Judged) -> Iterator[tuple[tuple[str, int], bytes | None]]:

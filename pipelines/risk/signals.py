@@ -28,6 +28,8 @@ class Signal:
     evidence_ms: int
     source: str
     detail: str = ""
+    text: str = ""  # the line in which something was said, shown or written
+    marks: tuple[tuple[int, int], ...] = ()  # the stretches of it that counted, in code points
 
     @property
     def model(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipelines.risk.policy import Policy, Rule, Suggestion
-from pipelines.risk.segments import segments
+from pipelines.risk.segments import Segment, segments
 from pipelines.risk.signals import Signal
 
 LABEL = pa.struct([("label", pa.string()), ("form", pa.string()), ("score", pa.float32())])
@@ -49,6 +49,7 @@ VERDICTS = pa.schema(
 UNSEEN_PRIORITY = 0.5  # of a video that could not be looked at
 REACH_SHARE = 0.2  # how much of the priority views decide
 MOST_VIEWS = 1e9
+LONGEST_TEXT = 500  # characters of what was told that a segment quotes
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,34 @@ def findings(signals: Iterable[Signal], policy: Policy, duration_ms: int) -> lis
         if rule := policy.rule_for(voice[0]):
             groups.setdefault((label, form, rule), []).extend(voice)
     found = [
-        Finding(
-            label, form, seg.start_ms, seg.end_ms, seg.score, seg.evidence_ms, rule.suggests(seg.score), rule.severity
-        )
+        _finding(label, form, rule, group, segment)
         for (label, form, rule), group in groups.items()
-        for seg in segments(group, rule.shape, duration_ms)
+        for segment in segments(group, rule.shape, duration_ms)
     ]
     return sorted(found, key=by_time)
+
+
+def _finding(label: str, form: str, rule: Rule, group: Iterable[Signal], found: Segment) -> Finding:
+    return Finding(
+        label=label,
+        form=form,
+        start_ms=found.start_ms,
+        end_ms=found.end_ms,
+        score=found.score,
+        evidence_ms=found.evidence_ms,
+        suggestion=rule.suggests(found.score),
+        severity=rule.severity,
+        text=_text(group, found),
+    )
+
+
+def _text(group: Iterable[Signal], found: Segment) -> str | None:
+    """The lines of a segment, in order of time, each once; None where nothing was said, shown or written."""
+    told = [one for one in group if one.text and one.start_ms < max(found.end_ms, found.start_ms + 1)]
+    told = [one for one in told if max(one.end_ms, one.start_ms + 1) > found.start_ms]
+    lines = dict.fromkeys(one.text for one in sorted(told, key=lambda one: one.start_ms))
+    text = " / ".join(lines)
+    return (text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…") or None
 
 
 def by_time(found: Finding) -> tuple[int, str, str, int, float]:

@@ -42,6 +42,23 @@ def test_with_a_gpu_the_models_live_there():
     assert machines.model_actors * machines.model_gpus <= 2
 
 
+def test_with_a_gpu_ears_have_actors_of_their_own(lite):
+    for resources in ({"CPU": 16, "GPU": 1}, {"CPU": 4, "GPU": 1}, {"CPU": 64, "GPU": 4}):
+        machines = machines_for(resources, lite)
+        assert machines.speech_actors >= 1
+        used = machines.model_actors * machines.model_gpus + machines.speech_actors * machines.speech_gpus
+        assert 0 < machines.speech_gpus < used <= resources["GPU"] + 1e-9
+        night = nightly_stages(lite, Sampling(), Limits(), machines, "out")
+        assert [stage.gpus > 0 for stage in night] == [False, True, True, False]
+        refuse_if_short(night, resources)
+
+
+def test_without_a_gpu_or_without_ears_one_pool_does_all(lite):
+    for bundle, resources in ((lite, {"CPU": 4}), (BUNDLE, {"CPU": 16, "GPU": 1})):
+        night = nightly_stages(bundle, Sampling(), Limits(), machines_for(resources, bundle), "out")
+        assert len(night) == 3
+
+
 def test_a_pipeline_spread_for_more_is_refused_at_once():
     wanted = stages({"CPU": 16, "GPU": 2})
 

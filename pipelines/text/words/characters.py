@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.homoglyphs import LOOKALIKES
+from pipelines.text.words.homoglyphs import LOOKALIKES
 
 CODES = 0x110000
 DROPPED = 0  # in the table of folds: the character goes, as NUL itself does
@@ -133,12 +133,23 @@ def _within(code: int, blocks: tuple[tuple[int, int], ...]) -> bool:
     return any(first <= code < past for first, past in blocks)
 
 
-def _simplified() -> NDArray[np.uint32]:
-    """Every character, but of a traditional one the simplified one that OpenCC puts first."""
+def simplified(text: str) -> str:
+    """Write traditional Chinese characters as simplified ones, character by character."""
+    return text.translate(_simple())
+
+
+@cache
+def _simple() -> dict[int, int]:
+    """Of each traditional character the simplified one that OpenCC puts first."""
     lines = files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8-sig").splitlines()
+    pairs = (line.partition("\t") for line in lines)
+    return {ord(traditional): ord(simples[0]) for traditional, _, simples in pairs}
+
+
+def _simplified() -> NDArray[np.uint32]:
+    """Every character, a traditional one simplified."""
     simple = np.arange(CODES, dtype=np.uint32)
-    for traditional, _, simples in (line.partition("\t") for line in lines):
-        simple[ord(traditional)] = ord(simples[0])
+    simple[list(_simple())] = list(_simple().values())
     return simple
 
 

@@ -14,12 +14,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.characters import Kind, kind_of
-from pipelines.text.hits import Hit
-from pipelines.text.lexicon import Boundary
-from pipelines.text.normalise import Folded, as_text, fold
-from pipelines.text.views import View, Way, squeezed
-from pipelines.text.wanted import Wanted
+from pipelines.text.words.characters import Kind, kind_of
+from pipelines.text.words.hits import Hit
+from pipelines.text.words.lexicon import Boundary
+from pipelines.text.words.normalise import Folded, as_text, fold
+from pipelines.text.words.views import View, Way, squeezed
+from pipelines.text.words.wanted import Wanted
 
 LONGEST_GAP = 4  # characters between two of a term
 LOOSE = frozenset(" ,;:!?、。…")  # what prose has between words; other marks within a word are no accident

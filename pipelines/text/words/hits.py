@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.text.views import Way
+from pipelines.text.words.views import Way
 
 MOST_HITS = 1000  # of one text; a text that repeats a term for a megabyte says no more after these
 

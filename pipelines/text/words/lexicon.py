@@ -19,8 +19,8 @@ from typing import Any
 from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
 from pipelines.risk.kinds import Kind, hold_to, is_number, is_tables, is_text, is_whole, one_of
-from pipelines.text.normalise import VERSION, normal_forms
-from pipelines.text.patterns import folded_regex
+from pipelines.text.words.normalise import VERSION, normal_forms
+from pipelines.text.words.patterns import folded_regex
 
 LEXICONS = Path(__file__).with_name("lexicons")
 LONGEST_TERM = 64  # characters

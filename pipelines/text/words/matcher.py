@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipelines.text.disguise import Batch, hit_of_literal, hit_of_pattern
-from pipelines.text.hits import Hit, standing
-from pipelines.text.lexicon import Lexicons
-from pipelines.text.patterns import compiled, database
-from pipelines.text.pinyin import pinyin_view
-from pipelines.text.views import View, Way, further
-from pipelines.text.wanted import Plan
+from pipelines.text.words.disguise import Batch, hit_of_literal, hit_of_pattern
+from pipelines.text.words.hits import Hit, standing
+from pipelines.text.words.lexicon import Lexicons
+from pipelines.text.words.patterns import compiled, database
+from pipelines.text.words.pinyin import pinyin_view
+from pipelines.text.words.views import View, Way, further
+from pipelines.text.words.wanted import Plan
 
 __all__ = ["Hit", "Matcher", "TextMatcher"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import hyperscan
 
 from model_registry.errors import UsageError
-from pipelines.text.characters import CODES, DROPPED, tables
+from pipelines.text.words.characters import CODES, DROPPED, tables
 
 LONGEST_SOURCE = 500  # characters
 MOST_REPEATS = 64

@@ -16,9 +16,9 @@ from string import ascii_lowercase
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.characters import BREAK, CODES
-from pipelines.text.normalise import codes_of
-from pipelines.text.views import View, Way
+from pipelines.text.words.characters import BREAK, CODES
+from pipelines.text.words.normalise import codes_of
+from pipelines.text.words.views import View, Way
 
 BEGINS, ENDS, BROKEN = 1, 2, 4
 OTHER = np.uint32(63)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from pipelines.text.matcher import TextMatcher
-from pipelines.text.views import View
+from pipelines.text.words.matcher import TextMatcher
+from pipelines.text.words.views import View
 
 
 class PlainMatcher(TextMatcher):

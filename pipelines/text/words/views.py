@@ -3,7 +3,7 @@
 In the squeezed view there is nothing but letters and digits, and the first letter of each Latin word is a capital. So
 "add-my_wechat" reads AddMyWechat, a literal of a term is whole words by itself, and "was sent" is no insult. Letters
 that stand alone, as in "w e c h a t", are read as one word. Chinese needs no such care here: which gaps a term may
-have is looked at where one was found (pipelines/text/disguise.py).
+have is looked at where one was found (pipelines/text/words/disguise.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.characters import CODES, Kind
-from pipelines.text.normalise import Folded, as_text
+from pipelines.text.words.characters import CODES, Kind
+from pipelines.text.words.normalise import Folded, as_text
 
 SPELLED_GAP = 3  # characters at most between letters that stand alone, as in "w . e . c . h . a . t"
 STRETCHED = 3  # a letter this often in a row is no spelling

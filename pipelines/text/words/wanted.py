@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.text.characters import Kind, kind_of
-from pipelines.text.lexicon import Boundary, Entry, Lexicons
-from pipelines.text.normalise import fold, normal_forms
-from pipelines.text.patterns import folded_regex
-from pipelines.text.pinyin import Reading, Syllables, readings
-from pipelines.text.views import View, Way, squeezed
+from pipelines.text.words.characters import Kind, kind_of
+from pipelines.text.words.lexicon import Boundary, Entry, Lexicons
+from pipelines.text.words.normalise import fold, normal_forms
+from pipelines.text.words.patterns import folded_regex
+from pipelines.text.words.pinyin import Reading, Syllables, readings
+from pipelines.text.words.views import View, Way, squeezed
 
 JOINED_LETTERS = 8  # from here on a term of several words is found written as one: "addmywechat"
 

@@ -5,9 +5,9 @@ from contextlib import suppress
 import pytest
 
 from model_registry.errors import UsageError
-from pipelines.text.lexicon import Boundary, Entry, load_lexicons, shipped
-from pipelines.text.matcher import Matcher
-from pipelines.text.patterns import folded_regex
+from pipelines.text.words.lexicon import Boundary, Entry, load_lexicons, shipped
+from pipelines.text.words.matcher import Matcher
+from pipelines.text.words.patterns import folded_regex
 
 GOOD = """
 name = "mine"

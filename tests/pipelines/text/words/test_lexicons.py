@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.text.lexicon import Lexicon, Lexicons, load_lexicons
-from pipelines.text.matcher import Matcher
+from pipelines.text.words.lexicon import Lexicon, Lexicons, load_lexicons
+from pipelines.text.words.matcher import Matcher
 
 ENTRIES = [
     pytest.param(lexicon.name, entry, id=f"{lexicon.name}-{number}")

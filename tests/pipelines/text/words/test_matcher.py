@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.text.hits import MOST_HITS
-from pipelines.text.lexicon import Boundary, Entry, Lexicon, Lexicons
-from pipelines.text.matcher import Matcher, longest
-from pipelines.text.plain_matcher import PlainMatcher
+from pipelines.text.words.hits import MOST_HITS
+from pipelines.text.words.lexicon import Boundary, Entry, Lexicon, Lexicons
+from pipelines.text.words.matcher import Matcher, longest
+from pipelines.text.words.plain_matcher import PlainMatcher
 
 LURE, ABUSE = "Fraud/Off-Platform Lure", "Abuse/Insult"
 
@@ -162,7 +162,7 @@ def test_many_batches_are_one(matcher, monkeypatch):
     texts = ["加微信", "", "a" * 50, "增加微信", "free 加.微.信"] * 20
     whole = matcher.match(texts)
 
-    monkeypatch.setattr("pipelines.text.matcher.BATCH_CHARACTERS", 30)
+    monkeypatch.setattr("pipelines.text.words.matcher.BATCH_CHARACTERS", 30)
 
     assert matcher.match(texts) == whole
     assert whole == [matcher.match([text])[0] for text in texts]

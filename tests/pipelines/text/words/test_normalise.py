@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.text.characters import Kind, tables
-from pipelines.text.normalise import fold, normal_forms, normalise
+from pipelines.text.words.characters import Kind, simplified, tables
+from pipelines.text.words.normalise import fold, normal_forms, normalise
 
 ANYTHING = st.text(st.characters(codec=None), max_size=80) | st.text("a 加微é\u0301\u200b\n\ud800ﬁ①ая１", max_size=60)
 
@@ -150,3 +150,7 @@ def test_the_table_of_both_is_the_two_tables():
 @pytest.mark.timeout(20)
 def test_hostile_texts_take_bounded_time(text):
     assert len(normalise(text).text) <= len(text)
+
+
+def test_traditional_characters_are_simplified_one_by_one_and_nothing_else_changes():
+    assert simplified("領取免費紅包 Straße ＡＢＣ\ud800") == "领取免费红包 Straße ＡＢＣ\ud800"

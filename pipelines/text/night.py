@@ -1,0 +1,81 @@
+"""Read a night's texts: what nobody has read yet goes through tiers 1 and 2, here or on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from model_registry.bundles import PinnedBundle
+from model_registry.models.text.heads import bands, doubts
+from pipelines.run import look
+from pipelines.stage import run_local
+from pipelines.text.read import TEXTS, ReadTexts
+from pipelines.text.readings import Reader, Readings, readings_table
+from pipelines.text.tiers import Band
+from pipelines.text.words.lexicon import Lexicons
+from pipelines.text.words.matcher import Matcher
+
+FEW = 20_000  # texts that are read in this process: starting an actor takes longer
+LEAST_KEPT = 0.1  # of semantic scores: those below are not stored, and deny a suspicion
+A_PIECE = 50_000  # texts of one piece
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a reading actor takes of the cluster."""
+
+    actors: int = 1
+    cpus: float = 1.0
+    threads: int = 1
+
+
+def reader_of(bundle: PinnedBundle, lexicons: Lexicons) -> Reader:
+    """Who reads with these lexicons and the bundle's text models."""
+    files = [Path(dict(ref.weights)[ref.spec.artifacts[0]]) for ref in bundle.text_heads]
+    known = [(label, _band(*band, doubts(file)[label])) for file in files for label, band in bands(file).items()]
+    return Reader(lexicons.id, "+".join(ref.source for ref in bundle.text_heads), tuple(sorted(known)))
+
+
+def _band(low: float, high: float, doubt: float) -> Band:
+    return Band(max(low, LEAST_KEPT), doubt, high)
+
+
+def read_texts(
+    texts: Iterable[str],
+    bundle: PinnedBundle,
+    lexicons: Lexicons,
+    readings: Readings,
+    machine: Machine,
+    advance: Callable[[int], None],
+) -> Readings:
+    """Read what `readings` does not have; `advance` is told how many texts are done. Returns them all."""
+    todo = readings.unread(texts)
+    stage = ReadTexts(
+        lexicons=lexicons,
+        folder=str(readings.folder.absolute()),
+        tower=bundle.text_tower,
+        heads=bundle.text_heads,
+        bands=readings.reader.thresholds if readings.reader else {},
+        threads=machine.threads,
+        actors=machine.actors,
+        cpus=machine.cpus,
+    )
+    table = pa.table({"text": todo}, schema=TEXTS)
+    if len(todo) <= FEW:
+        if todo:
+            advance(run_local([stage], table)["read"].to_pylist()[0])
+    else:
+        look([stage], table, A_PIECE, lambda read: advance(sum(read["read"].to_pylist())))
+    return Readings(readings.folder)
+
+
+def read_words_again(texts: Iterable[str], lexicons: Lexicons, earlier: Readings, readings: Readings) -> Readings:
+    """Tier 1 with other lexicons; what the words mean is known from an earlier reading and no model runs."""
+    todo = readings.unread(texts)
+    if todo:
+        hits = Matcher(lexicons).match(todo)
+        readings.write(readings_table(todo, hits, [earlier.meaning(text) for text in todo]))
+    return readings

@@ -1,0 +1,73 @@
+"""The reading stage: texts to what their words and their meaning come to (tiers 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from model_registry.model import ModelRef, predict_all
+from pipelines.predict import loaded
+from pipelines.stage import Stage, Work
+from pipelines.text.readings import readings_table, write_piece
+from pipelines.text.tiers import Bands, needs_meaning
+from pipelines.text.words.characters import simplified
+from pipelines.text.words.lexicon import Lexicons
+from pipelines.text.words.matcher import Matcher
+
+TEXTS = pa.schema([("text", pa.string())])
+Scores = list[dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadTexts(Stage):
+    """Read every text, write a piece a table, and hand on how many were read."""
+
+    lexicons: Lexicons
+    folder: str
+    tower: ModelRef | None = None
+    heads: tuple[ModelRef, ...] = ()
+    bands: Bands
+    device: str = "cpu"
+    threads: int = 1
+    reads: tuple[str, ...] = ("text",)
+    writes: tuple[str, ...] = ("read",)
+    drops: tuple[str, ...] = ("text",)
+
+    def open(self) -> Work:
+        """Compile the lexicons and load the models on this worker."""
+        matcher, meaning = Matcher(self.lexicons), self._meaning()
+
+        def work(table: pa.Table) -> Iterator[pa.Table]:
+            texts = table["text"].to_pylist()
+            hits = matcher.match(texts)
+            asked = [i for i, found in enumerate(hits) if needs_meaning(found)]
+            scores: list[Mapping[str, float] | None] = [None] * len(texts)
+            if meaning:
+                for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
+                    scores[i] = of
+            write_piece(Path(self.folder), readings_table(texts, hits, scores))
+            yield pa.table({"read": [len(texts)]})
+
+        return work
+
+    def _meaning(self) -> Callable[[Sequence[str]], Scores] | None:
+        if self.tower is None or not self.heads:
+            return None
+        tower = loaded(self.tower, self.device, self.threads)
+        heads = [(ref.spec.labels, loaded(ref, self.device, self.threads)) for ref in self.heads]
+
+        def score(texts: Sequence[str]) -> Scores:
+            embedding_ND = predict_all(tower, [simplified(text) for text in texts])
+            found: Scores = [{} for _ in texts]
+            for labels, head in heads:
+                scores_NL = predict_all(head, list(embedding_ND))
+                lows_L = np.array([self.bands[label].low for label in labels], np.float32)
+                for row, column in np.argwhere(scores_NL >= lows_L):
+                    found[row][labels[column]] = float(scores_NL[row, column])
+            return found
+
+        return score

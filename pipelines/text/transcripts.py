@@ -1,0 +1,114 @@
+"""Transcripts: what a video says, shows and is called, as lines that know where each letter is in time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model_registry.model import Line, Word
+from pipelines.ocr.merge import join_windows
+from pipelines.pieces import Pieces
+
+SAID, SHOWN, WRITTEN = "Voice", "OCR", "Text"  # forms of a line
+KIND_OF = {SAID: "said", SHOWN: "shown"}  # form -> kind of piece
+CONTENTS_AT_ONCE = 500
+LONGEST_UNIT = 400  # characters of a title or description that are read at once
+SENTENCE = re.compile(r"[^\n。！？!?；;…]+(?:[。！？!?；;…]+|\n|$)")
+TRANSCRIPTS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("form", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("text", pa.string()),
+        ("language", pa.string()),
+        ("confidence", pa.float32()),
+    ]
+)
+NightLine = tuple[str, str | None, "TranscriptLine"]  # account, content, line
+
+
+@dataclass(frozen=True)
+class TranscriptLine:
+    """One line of one form."""
+
+    form: str
+    start_ms: int
+    end_ms: int
+    text: str
+    language: str = ""
+    confidence: float = 1.0
+    words: tuple[Word, ...] = ()
+
+    @classmethod
+    def of(cls, form: str, line: Line) -> TranscriptLine:
+        """A line as a model read or heard it, in the video's own time."""
+        return cls(form, line.start_ms, line.end_ms, line.text, line.language, line.confidence, line.words)
+
+    def when(self, start: int, end: int) -> tuple[int, int]:
+        """When the characters from `start` to before `end` are heard or shown; the whole line where nobody knows."""
+        touched = [word for word in self.words if word.start < end and start < word.end]
+        if not touched:
+            return self.start_ms, self.end_ms
+        return min(word.start_ms for word in touched), max(word.end_ms for word in touched)
+
+    def as_row(self, video_id: str) -> dict[str, object]:
+        """A row of `transcripts.parquet`."""
+        return {"video_id": video_id, **{name: getattr(self, name) for name in TRANSCRIPTS.names[1:]}}
+
+
+def spoken_and_shown(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[TranscriptLine]]:
+    """Return the lines of some contents in order of time; text that stands over a window's end is one line."""
+    contents = list(contents)
+    found: dict[str, list[TranscriptLine]] = {}
+    for form, kind in KIND_OF.items():
+        lines: dict[str, list[Line]] = {}
+        for row in pieces.rows(kind, contents).to_pylist():
+            lines.setdefault(row["content_sha256"], []).append(_line(row))
+        for sha256, own in lines.items():
+            whole = join_windows(own) if form == SHOWN else own
+            found.setdefault(sha256, []).extend(TranscriptLine.of(form, line) for line in whole)
+    return {sha256: sorted(lines, key=lambda line: (line.start_ms, line.form)) for sha256, lines in found.items()}
+
+
+def _line(row: dict[str, Any]) -> Line:
+    """A stored LINE."""
+    words = tuple(Word(**word) for word in row["words"] or ())
+    return Line(row["text"], row["confidence"], row["language"] or "", row["start_ms"], row["end_ms"], words)
+
+
+def written(row: dict[str, Any], duration_ms: int) -> list[TranscriptLine]:
+    """Title and description of a manifest row, sentence by sentence; they speak of the whole video."""
+    texts = [row.get("title") or "", row.get("description") or ""]
+    return [TranscriptLine(WRITTEN, 0, duration_ms, unit) for text in texts for unit in units(text)]
+
+
+def units(text: str) -> Iterator[str]:
+    """Cut a text into sentences, and what is still too long into equal lengths."""
+    for sentence in (match.group().strip() for match in SENTENCE.finditer(text)):
+        for start in range(0, len(sentence), LONGEST_UNIT):
+            yield sentence[start : start + LONGEST_UNIT]
+
+
+def lines_of_night(manifest: Path, contents: pa.Table, pieces: Pieces) -> Iterator[NightLine]:
+    """Yield (account, content, line) for every line of every video; who has no uploader is an account of its own."""
+    whose = dict(zip(contents["video_id"].to_pylist(), contents["content_sha256"].to_pylist(), strict=True))
+    for batch in pq.ParquetFile(manifest).iter_batches(CONTENTS_AT_ONCE):
+        rows = batch.to_pylist()
+        hashed = {whose.get(row["video_id"]) or "" for row in rows}
+        lines = spoken_and_shown(pieces, hashed & pieces.contents.keys())
+        for row in rows:
+            sha256, account = whose.get(row["video_id"]), account_of(row)
+            for line in [*lines.get(sha256 or "", ()), *written(row, 0)]:
+                yield account, sha256, line
+
+
+def account_of(row: dict[str, Any]) -> str:
+    """Who uploaded a video, or else the video itself."""
+    return str(row.get("uploader_id") or row["video_id"])

@@ -1,0 +1,1 @@
+"""Tier 1: terms in whatever disguise."""
