@@ -105,12 +105,12 @@ def _sound(folder: Path) -> list[Sample]:
     samples = []
     for kind in SOUND:
         write_sound(folder / f"sound.{kind}", kind)
-        samples.append(_sample(folder / f"sound.{kind}", "no_video"))
+        samples.append(_sample(folder / f"sound.{kind}", None))
     path = folder / "sound.wav"
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, 16000, 0, "NONE", ""))
         out.writeframes(b"\1\2" * 16000)
-    return [*samples, _sample(path, "no_video")]
+    return [*samples, _sample(path, None)]
 
 
 def _pictures(folder: Path) -> list[Sample]:

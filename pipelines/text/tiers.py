@@ -23,6 +23,9 @@ class Band(NamedTuple):
 
 
 Bands = Mapping[str, Band]
+LITERAL = frozenset(
+    {"Fraud/Contact Details"}
+)  # a number or an address stands there or it does not: meaning alone is none
 UNKNOWN = Band(0.4, 0.6, 0.8)  # of a label that no semantic model knows
 
 
@@ -62,7 +65,7 @@ def settle(hits: Sequence[Hit], scores: Mapping[str, float] | None, bands: Bands
     suspicions = _by_label(hits)
     found = [_of_words(label, group, scores, bands) for label, group in suspicions.items()]
     for label, score in (scores or {}).items():
-        if label in bands:
+        if label in bands and (label in suspicions or label not in LITERAL):
             needed = bands[label].low if label in suspicions else bands[label].doubt
             found.append(Reading(label, score, 2, score >= bands[label].high, source) if score >= needed else None)
     return sorted(_one_a_label(filter(None, found)), key=lambda reading: (-reading.score, reading.label))

@@ -75,3 +75,10 @@ def test_what_settled_names_its_source_and_the_words_keep_their_marks():
     (found,) = settle([hit(score=0.95)], {"Fraud/Fake Giveaway": 0.85}, BANDS, HEADS)
     assert (found.score, found.settled, found.source) == (pytest.approx(0.95), True, HEADS)
     assert found.marks == (Mark(0, 4, "free", "plain"),)
+
+
+def test_contact_details_are_words_or_nothing():
+    label, bands = "Fraud/Contact Details", {"Fraud/Contact Details": Band(0.1, 0.5, 0.9)}
+    assert settle([], {label: 0.95}, bands, HEADS) == []
+    (found,) = settle([hit(label, 0.4)], {label: 0.95}, bands, HEADS)
+    assert (found.settled, found.score) == (True, 0.95)
