@@ -6,6 +6,7 @@ database has, and find the same occurrences; they fold nothing and undo no disgu
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import re
@@ -42,6 +43,8 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
     squeezed = [text for view, *_ in views for text in view.text.split("\n")[1:-1]]
     ways = {"ours": lambda: matcher.match(texts), "folded": lambda: list(map(matcher.match_batch, batches))}
     ways |= _peers(list(matcher.plan.literals), squeezed)
+    gc.collect()
+    gc.freeze()  # as a reading worker does once it is loaded
     rates = {
         name: [_rate(way, FOR_RE if name == "re" else TEXTS) for _ in range(repeat + 1)] for name, way in ways.items()
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from model_registry.model import InputKind, Item, Model, ModelSpec, Vector
-from model_registry.reading import reading
+from model_registry.onnx import open_graph
 
 if TYPE_CHECKING:
     import torch
@@ -46,19 +46,7 @@ class OpenNSFW(Model):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:
         """Open the ONNX graph on CUDA where the runtime has it, else on the CPU, with torch's thread count."""
-        import onnxruntime
-        import torch
-        from onnxruntime.capi import onnxruntime_pybind11_state as raised
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared with decode
-        wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
-        available = onnxruntime.get_available_providers()
-        providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
-        path = weights[ARTIFACT]
-        with reading(path, "an ONNX graph", also=(raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf)):
-            return cls(onnxruntime.InferenceSession(str(path), options, providers=providers), device)
+        return cls(open_graph(weights[ARTIFACT], device), device)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score a frame: the softmax's second column."""

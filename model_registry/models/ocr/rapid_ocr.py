@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model_registry.model import InputKind, Line, Model, ModelSpec, OutputKind
 from model_registry.models.ocr.crops import Crop, checked, crop_out, for_detection, runs, strips
 from model_registry.models.ocr.lines import Piece, joined
+from model_registry.onnx import open_graph
 from model_registry.reading import reading
 
 Frame = NDArray[np.uint8]
@@ -52,14 +53,7 @@ class RapidOcr(Model[Frame, tuple[Line, ...]]):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:
         """Open both graphs on CUDA where the runtime has it, else on the CPU, with torch's thread count."""
-        from onnxruntime.capi import onnxruntime_pybind11_state as raised
-
-        damaged = (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile)
-        sessions = []
-        for name in (DETECTION, RECOGNITION):
-            path = weights[name]
-            with reading(path, "an ONNX graph", also=damaged):
-                sessions.append(_session(path, device))
+        sessions = [open_graph(weights[name], device, arena=False) for name in (DETECTION, RECOGNITION)]
         with reading(weights[RECOGNITION], "a graph that names its letters"):
             return cls(*sessions)
 
@@ -101,17 +95,3 @@ class RapidOcr(Model[Frame, tuple[Line, ...]]):
             for number, (text, confidence) in zip(numbers, texts, strict=True):
                 read[number] = (text.strip(), float(confidence))
         return read
-
-
-def _session(path: Path, device: str) -> Any:
-    import onnxruntime
-    import torch
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared with decode
-    options.enable_cpu_mem_arena = False  # every width of text would keep a piece of memory of its own
-    wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
-    available = onnxruntime.get_available_providers()
-    providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(str(path), options, providers=providers)

@@ -24,7 +24,7 @@ from model_registry.models.speech.sound import (
     may_hold_speech,
     milliseconds,
 )
-from model_registry.reading import reading
+from model_registry.onnx import open_graph
 
 ARTIFACT = "silero-vad"
 FRAME, CONTEXT = 512, 64  # samples the network steps by, and sees again of the frame before
@@ -58,15 +58,7 @@ class SileroVad(Model[Sound, tuple[Span, ...]]):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:  # noqa: ARG003 - two milliseconds a second of sound
         """Open the ONNX graph on the CPU, whatever the device: it is an LSTM of 128 cells."""
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as raised
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared with decode
-        path = weights[ARTIFACT]
-        with reading(path, "an ONNX graph", also=(raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf)):
-            return cls(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+        return cls(open_graph(weights[ARTIFACT], threads=1))
 
     def predict(self, batch: Sequence[Sound]) -> list[tuple[Span, ...]]:
         """Return the spans of each sound in order, none overlapping another; () where nobody speaks."""
