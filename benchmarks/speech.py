@@ -29,7 +29,7 @@ from pipelines.speech.transcribe import said_in
 
 THREADS = 1
 PASSES = 3
-CLIP_MS = 6000  # short clips are chunks of speech of at most so much
+CLIP_MS = 3000  # short clips are chunks of speech of at most so much
 
 
 class PaddedWhisper(FasterWhisperBase):

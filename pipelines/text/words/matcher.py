@@ -24,7 +24,7 @@ from pipelines.text.words.wanted import Plan
 
 __all__ = ["Hit", "Matcher", "TextMatcher"]
 
-BATCH_CHARACTERS = 300_000  # few enough for the processor's cache, many enough that numpy's calls do not count
+BATCH_CHARACTERS = 200_000  # few enough for the processor's cache, many enough that numpy's calls do not count
 FEW = 1000  # bytes a place, from which on counting between places is faster than listing all characters
 MOST_FINDS = 10_000  # of one literal or pattern in one text
 What = TypeVar("What", int, str)
