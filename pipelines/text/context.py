@@ -7,7 +7,7 @@ Evidence", 1950, chapter 6). The weights are judgements, not fitted: nobody has 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -104,8 +104,3 @@ def settle_doubt(reading: Reading, around: Circumstances, bands: Bands) -> Readi
 def _shifted(probability: float, log_odds: float) -> float:
     clipped = min(max(probability, SURE), 1 - SURE)
     return 1 / (1 + math.exp(-(math.log(clipped / (1 - clipped)) + log_odds)))
-
-
-def settled_levels(readings: Sequence[Reading]) -> frozenset[str]:
-    """First levels that are settled."""
-    return frozenset(first_level(reading.label) for reading in readings if reading.settled)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pipelines.pieces import Pieces
 from pipelines.risk.signals import Signal
 from pipelines.speech.voices import KnownVoices, Vectors, voices_of
-from pipelines.text.context import Circumstances, seen_levels, settle_doubt, settled_levels
+from pipelines.text.context import Circumstances, first_level, seen_levels, settle_doubt
 from pipelines.text.readings import Readings, key_of
 from pipelines.text.tiers import Bands, Reading
 from pipelines.text.transcripts import SAID, NightLine, TranscriptLine
@@ -57,16 +57,28 @@ class Video:
 def tell(lines: Sequence[TranscriptLine], readings: Readings, video: Video, others: Others) -> list[Signal]:
     """Read a video's lines in the light of everything around them."""
     bands: Bands = readings.reader.thresholds if readings.reader else {}
-    read = [(line, reading) for line in lines for reading in readings.of(line.text)]
+    read = [(place, line, reading) for place, line in enumerate(lines) for reading in readings.of(line.text)]
     around = Circumstances(
         seen=seen_levels(video.seen),
-        told=settled_levels([reading for _, reading in read]),
         account_risk=video.risk,
         prior_violations=video.prior_violations,
         voices=others.voices.others(video.voice, video.account) if read else 0,
     )
-    settled = [(line, settle_doubt(reading, _beside(line, around, others), bands)) for line, reading in read]
-    return [_signal(line, reading) for line, reading in settled if reading]
+    told = _settled_elsewhere([(place, reading) for place, _, reading in read])
+    weighed = [
+        (line, settle_doubt(reading, replace(_beside(line, around, others), told=told[place]), bands))
+        for place, line, reading in read
+    ]
+    return [_signal(line, reading) for line, reading in weighed if reading]
+
+
+def _settled_elsewhere(read: Sequence[tuple[int, Reading]]) -> dict[int, frozenset[str]]:
+    """For each line, the first levels that another line of the video settles: none speaks for itself."""
+    places: dict[str, set[int]] = {}
+    for place, reading in read:
+        if reading.settled:
+            places.setdefault(first_level(reading.label), set()).add(place)
+    return {place: frozenset(top for top, own in places.items() if own - {place}) for place, _ in read}
 
 
 def _beside(line: TranscriptLine, around: Circumstances, others: Others) -> Circumstances:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.text.context import Circumstances, seen_levels, settle_doubt, settled_levels, weigh
+from pipelines.text.context import Circumstances, seen_levels, settle_doubt, weigh
 from pipelines.text.tiers import Band, Reading
 from tests.windows import seen
 
@@ -76,7 +76,6 @@ def test_a_label_without_a_band_has_one_of_its_own():
     assert settle_doubt(replace(DOUBT, label="Alcohol", score=0.5), NOTHING, BANDS) is None  # 0.31 is below 0.4
 
 
-def test_levels_come_from_pictures_and_from_what_is_settled():
+def test_levels_come_from_pictures_alone():
     signals = [seen(0.4, 0, 1, "Gambling"), seen(0.6, 5, 6, "Gambling"), seen(0.9, 0, 1, "Abuse/Insult", form="Voice")]
     assert seen_levels(signals) == {"Gambling": 0.6}
-    assert settled_levels([DOUBT, replace(DOUBT, label="Fraud/Fake Giveaway", settled=True)]) == {"Fraud"}

@@ -80,6 +80,17 @@ def test_a_doubt_is_settled_by_what_stands_around_it(readings):
     assert "the picture shows Gambling (0.90)" in shown.detail
 
 
+def test_a_line_does_not_speak_for_itself(tmp_path):
+    both = "place a bet, it is free"
+    reader = Reader("starter@1", "heads@1", (("Gambling/A", Band(0.3, 0.4, 0.8)), ("Gambling/B", Band(0.3, 0.4, 0.8))))
+    made = Readings.made_by(reader, tmp_path)
+    made.write(readings_table([both], [[]], [{"Gambling/A": 0.9, "Gambling/B": 0.6}]))
+    alone = told([TranscriptLine(SAID, 0, 1000, both)], made)
+    twice = told([TranscriptLine(SAID, 0, 1000, both), TranscriptLine(SHOWN, 0, 1000, both)], made)
+    assert [one.score for one in alone if one.label == "Gambling/B"] == [pytest.approx(0.40, abs=0.01)]
+    assert all("another line says the same" in one.detail for one in twice if one.label == "Gambling/B")
+
+
 def test_only_other_accounts_echo(readings, tmp_path):
     line = TranscriptLine(SAID, 0, 1000, WEAK)
     lines = night(tmp_path, *[(who, None, WEAK) for who in ("me", "me", "b", "c")], ("d", None, "else"))
