@@ -21,10 +21,11 @@ from model_registry.bundles import pin_model
 from model_registry.model import predict_all
 from model_registry.models.text.heads import ARTIFACT, Heads
 from pipelines.predict import loaded
+from pipelines.text.night import bands_of
 from pipelines.text.semantics.fit import HeldOut, cross_validate, held_out
 from pipelines.text.semantics.labelled import read_lines, shipped
 from pipelines.text.semantics.measure import Measured, measure
-from pipelines.text.tiers import Band, Bands, needs_meaning, settle
+from pipelines.text.tiers import Bands, needs_meaning, settle
 from pipelines.text.words.lexicon import load_lexicons
 from pipelines.text.words.matcher import Hit, Matcher
 
@@ -35,8 +36,7 @@ T = TypeVar("T")
 def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every benchmark is given the videos
     """Read benign text and labelled lines through both tiers."""
     tower, heads = (loaded(pin_model(name), "cpu", 1) for name in (TOWER, HEADS))
-    heads_file = Heads.read(Path(dict(pin_model(HEADS).weights)[ARTIFACT]))
-    thresholds = {label: Band(low, heads_file.doubts[label], high) for label, (low, high) in heads_file.bands.items()}
+    thresholds = bands_of(Heads.read(Path(dict(pin_model(HEADS).weights)[ARTIFACT])))
     matcher = Matcher(load_lexicons())
     texts = bodies()
 

@@ -163,7 +163,6 @@ def _read(
     texts = list(dict.fromkeys(line.text for _, _, line in lines_of_night(manifest, contents, pieces)))
     readings = Readings.made_by(reader_of(recipe.bundle, recipe.lexicons), pieces.folder / "text")
     with progress.bar("reading", len(texts)) as bar:
-        bar.advance(len(texts) - len(readings.unread(texts)))
         return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), bar.advance)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from model_registry.bundles import PinnedBundle
-from model_registry.models.text.heads import bands, doubts
+from model_registry.models.text.heads import Heads
 from pipelines.run import look
 from pipelines.stage import run_local
 from pipelines.text.read import TEXTS, ReadTexts
@@ -19,7 +19,6 @@ from pipelines.text.words.lexicon import Lexicons
 from pipelines.text.words.matcher import Matcher
 
 FEW = 20_000  # texts that are read in this process: starting an actor takes longer
-LEAST_KEPT = 0.1  # of semantic scores: those below are not stored, and deny a suspicion
 A_PIECE = 50_000  # texts of one piece
 
 
@@ -34,25 +33,30 @@ class Machine:
 
 def reader_of(bundle: PinnedBundle, lexicons: Lexicons) -> Reader:
     """Who reads with these lexicons and the bundle's text models."""
-    files = [Path(dict(ref.weights)[ref.spec.artifacts[0]]) for ref in bundle.text_heads]
-    known = [(label, _band(*band, doubts(file)[label])) for file in files for label, band in bands(file).items()]
-    return Reader(lexicons.id, "+".join(ref.source for ref in bundle.text_heads), tuple(sorted(known)))
+    files = [Heads.read(Path(dict(ref.weights)[ref.spec.artifacts[0]])) for ref in bundle.text_heads]
+    known = sorted((label, band) for heads in files for label, band in bands_of(heads).items())
+    return Reader(lexicons.id, "+".join(ref.source for ref in bundle.text_heads), tuple(known))
 
 
-def _band(low: float, high: float, doubt: float) -> Band:
-    return Band(max(low, LEAST_KEPT), doubt, high)
+def bands_of(heads: Heads) -> dict[str, Band]:
+    """The thresholds of each label as a night is read with them."""
+    fitted = heads.bands.items()
+    return {label: Band(low, heads.doubts[label], high) for label, (low, high) in fitted}
 
 
 def read_texts(
-    texts: Iterable[str],
+    texts: Sequence[str],
     bundle: PinnedBundle,
     lexicons: Lexicons,
     readings: Readings,
     machine: Machine,
     advance: Callable[[int], None],
 ) -> Readings:
-    """Read what `readings` does not have; `advance` is told how many texts are done. Returns them all."""
+    """Read what `readings` does not have; returns all. `advance` is told how many of the distinct texts are done."""
     todo = readings.unread(texts)
+    advance(len(set(texts)) - len(todo))
+    if not todo:
+        return readings
     stage = ReadTexts(
         lexicons=lexicons,
         folder=str(readings.folder.absolute()),
@@ -65,8 +69,7 @@ def read_texts(
     )
     table = pa.table({"text": todo}, schema=TEXTS)
     if len(todo) <= FEW:
-        if todo:
-            advance(run_local([stage], table)["read"].to_pylist()[0])
+        advance(run_local([stage], table)["read"].to_pylist()[0])
     else:
         look([stage], table, A_PIECE, lambda read: advance(sum(read["read"].to_pylist())))
     return Readings(readings.folder)

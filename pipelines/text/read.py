@@ -21,6 +21,9 @@ from pipelines.text.words.matcher import Matcher
 
 TEXTS = pa.schema([("text", pa.string())])
 Scores = list[dict[str, float]]
+# Semantic scores of labels that no word suspects are kept from here on: a sixth of all texts has one, and every doubt
+# starts higher. A lexicon of tomorrow that suspects such a text finds it denied.
+LEAST_KEPT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +53,15 @@ class ReadTexts(Stage):
             scores: list[Mapping[str, float] | None] = [None] * len(texts)
             if meaning:
                 for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
-                    scores[i] = of
+                    scores[i] = self._kept(of, {hit.label for hit in hits[i]})
             write_piece(Path(self.folder), readings_table(texts, hits, scores))
             yield pa.table({"read": [len(texts)]})
 
         return work
+
+    def _kept(self, scores: Mapping[str, float], suspected: set[str]) -> Mapping[str, float]:
+        """What is stored of a text's scores: all of a suspicion that its meaning does not deny, else what tells."""
+        return {label: score for label, score in scores.items() if label in suspected or score >= LEAST_KEPT}
 
     def _meaning(self) -> Callable[[Sequence[str]], Scores] | None:
         if self.tower is None or not self.heads:

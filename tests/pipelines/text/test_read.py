@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 
+import numpy as np
 import pytest
 
 from model_registry.bundles import PinnedBundle
 from pipelines.predict import loaded
 from pipelines.text import night
-from pipelines.text.night import LEAST_KEPT, Machine, read_texts, read_words_again, reader_of
+from pipelines.text import read as read_module
+from pipelines.text.night import Machine, read_texts, read_words_again, reader_of
 from pipelines.text.readings import Readings
 from pipelines.text.words.lexicon import Lexicons, parse_lexicon
 from tests.fakes import FakeTower, fake_ref
@@ -92,7 +94,17 @@ def test_traditional_characters_mean_what_simplified_ones_do(lite, tmp_path, ask
 def test_thresholds_come_from_the_heads_and_none_is_next_to_nothing(lite):
     reader = reader_of(lite, lexicon())
     assert set(reader.thresholds) == set(lite.text_heads[0].spec.labels)
-    assert all(LEAST_KEPT <= low < doubt <= high <= 1 for low, doubt, high in reader.thresholds.values())
+    assert all(0 < low < doubt <= high <= 1 for low, doubt, high in reader.thresholds.values())
+
+
+def test_a_low_score_is_kept_for_a_suspicion_and_for_nothing_else(lite, tmp_path, monkeypatch):
+    """A suspicion lives as long as its meaning is above the label's own low threshold, however low that is."""
+    labels = lite.text_heads[0].spec.labels
+    monkeypatch.setattr(read_module, "predict_all", lambda model, items: np.full((len(items), len(labels)), 0.0625))
+    found = read(lite, tmp_path, WEAK, CALM)
+    assert dict(found.meaning(WEAK)) == {"Fraud/Fake Giveaway": 0.0625}
+    assert [one.label for one in found.of(WEAK)] == ["Fraud/Fake Giveaway"]
+    assert dict(found.meaning(CALM)) == {}
 
 
 def test_a_bundle_without_text_models_reads_words_only(tmp_path):
