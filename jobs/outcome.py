@@ -10,10 +10,9 @@ from jobs.report.page import Page, ReportVideo, render
 from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
 from pipelines.risk.evidence import EVIDENCE_FLOOR
-from pipelines.risk.judge import Judged, Tally
+from pipelines.risk.judge import Judged, Tally, told_pictures
 from pipelines.risk.policy import Policy
 from pipelines.text.readings import Readings
-from pipelines.text.transcripts import SAID, SHOWN
 
 
 def counts(tally: Tally) -> dict[str, Any]:
@@ -57,8 +56,8 @@ def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:
     for row in pieces.rows("thumbnails", contents).to_pylist():
         pictures.setdefault(row["content_sha256"], {})[row["frame_ms"]] = row["webp"]
     strips = _strips(shown, pieces)
-    for sha256, found in _told_pictures(shown, pieces).items():
-        pictures[sha256] = found | pictures.get(sha256, {})
+    for (sha256, ms), webp in told_pictures(shown, pieces).items():
+        pictures.setdefault(sha256, {}).setdefault(ms, webp)
     return [_report_video(video, *(kept.get(_content(video), {}) for kept in (pictures, strips))) for video in shown]
 
 
@@ -72,20 +71,6 @@ def _strips(shown: list[Judged], pieces: Pieces) -> dict[str, dict[int, bytes]]:
     found: dict[str, dict[int, bytes]] = {}
     for (sha256, _), (frame_ms, webp) in nearest_pictures(pieces, wanted).items():
         found.setdefault(sha256, {})[frame_ms] = webp
-    return found
-
-
-def _told_pictures(shown: list[Judged], pieces: Pieces) -> dict[str, dict[int, bytes]]:
-    """Return the film strip's picture closest to each thing said or read, under the time it was said."""
-    wanted = {
-        (_content(video), segment["evidence_ms"])
-        for video in shown
-        for segment in video.verdict["segments"]
-        if segment["form"] in (SAID, SHOWN)
-    }
-    found: dict[str, dict[int, bytes]] = {}
-    for (sha256, ms), (_, webp) in nearest_pictures(pieces, wanted).items():
-        found.setdefault(sha256, {})[ms] = webp
     return found
 
 

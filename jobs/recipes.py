@@ -104,8 +104,8 @@ def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machin
 
 def _with_gpus(cpus: float, gpus: float, bundle: PinnedBundle) -> Machines:
     """Eyes and ears in actors of their own, as many pairs as the GPUs hold; half of the CPUs are left to decode."""
-    ears = sum(ref.spec.gpus for ref in (bundle.voice_activity, bundle.speech) if ref)
-    eyes = sum(ref.spec.gpus for ref in (bundle.tower, *bundle.frame_models, *bundle.heads))
+    ears = sum(ref.spec.gpus for ref in (bundle.voice_activity, bundle.speech, bundle.speaker) if ref)
+    eyes = sum(ref.spec.gpus for ref in (bundle.tower, *bundle.frame_models, *bundle.heads, bundle.ocr) if ref)
     eyes, ears = min(1.0, eyes) or 1.0, min(1.0, ears)
     pairs = max(1, int(gpus / (eyes + ears)))
     own = min(1.0, 0.5 * cpus / (pairs * (2 if ears else 1)))
@@ -123,7 +123,7 @@ def _with_gpus(cpus: float, gpus: float, bundle: PinnedBundle) -> Machines:
 
 
 def read_machine(resources: Mapping[str, float]) -> ReadMachine:
-    """Texts are read on the CPUs, when frames and sound are done: one actor a core."""
+    """Texts are read on the CPUs, when frames and sound are done: an actor on each core but one."""
     return ReadMachine(actors=max(1, int(resources.get("CPU", 1.0)) - 1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -286,14 +286,19 @@ def _save_copies(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
 
 def _save_told(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
     """Write the film strip's picture closest to what was said or read."""
+    for (sha256, ms), webp in told_pictures(judged, pieces).items():
+        _save(folder / f"{sha256}-{ms}.webp", webp)
+
+
+def told_pictures(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:
+    """For each thing said or read, its content and the time it is shown at, the film strip's picture closest to it."""
     told = {
         (video.verdict["content_sha256"], segment["evidence_ms"])
         for video in judged
         for segment in video.verdict["segments"]
         if segment["form"] in (SAID, SHOWN)
     }
-    for (sha256, ms), (_, webp) in nearest_pictures(pieces, told).items():
-        _save(folder / f"{sha256}-{ms}.webp", webp)
+    return {key: webp for key, (_, webp) in nearest_pictures(pieces, told).items()}
 
 
 def _copied(video: Judged) -> Iterator[tuple[tuple[str, int], bytes | None]]:

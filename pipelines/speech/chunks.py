@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_registry.model import Span
-from pipelines.rows import AUDIO_HZ
+from model_registry.models.speech.sound import SAMPLES_A_MS
 
-SAMPLES_A_MS = AUDIO_HZ // 1000
 LONGEST_MS = 30_000  # what a speech model takes
 JOINED_MS = 1500  # a longer pause costs more to encode than another chunk's margin
 QUIET_MS = 50  # a breath

@@ -7,17 +7,15 @@ the same sound; times of both count from the same start.
 from __future__ import annotations
 
 import re
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from model_registry.model import Line, Span
+from model_registry.models.speech.tokens import COMPRESSION_LIMIT, compression
 
-# Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), section 4.5.
-COMPRESSION_LIMIT = 2.4
-UNSURE = 0.37  # confidence of a mean log-probability of -1.0
+UNSURE = 0.37  # confidence of a mean log-probability of -1.0 (Radford et al. 2022, section 4.5)
 # A phrase said four times in a row is a loop of the decoder, a single letter eight times: people do say "no, no, no".
 PHRASE_LOOP = re.compile(r"(\S.{1,79}?)\1{3,}", re.DOTALL)
 LETTER_LOOP = re.compile(r"(\S)\1{7,}")
@@ -102,8 +100,7 @@ def without_loop(line: Line) -> Line:
 
 def is_loop(text: str) -> bool:
     """Still packed too well to be speech, or a single letter left of a loop."""
-    raw = text.encode()
-    return not any(map(str.isalnum, text)) or len(raw) / len(zlib.compress(raw)) > COMPRESSION_LIMIT
+    return not any(map(str.isalnum, text)) or compression(text) > COMPRESSION_LIMIT
 
 
 def is_too_fast(line: Line) -> bool:

@@ -18,9 +18,8 @@ from pipelines.stage import Stage, Work
 
 LONGEST_MS = 8_000  # of speech that a window's voice is taken from: more says little more
 SHORTEST_MS = 1_000  # less is too little to tell voices apart
-SAME_VOICE = (
-    0.82  # cosine from which on two voices count as one: recordings of one voice had 0.87 to 0.96, of two up to 0.69
-)
+# Cosine from which on two voices count as one: recordings of one voice had 0.87 to 0.96, of two up to 0.69.
+SAME_VOICE = 0.82
 
 Vectors = NDArray[np.float32]
 

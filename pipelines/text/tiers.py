@@ -23,9 +23,8 @@ class Band(NamedTuple):
 
 
 Bands = Mapping[str, Band]
-LITERAL = frozenset(
-    {"Fraud/Contact Details"}
-)  # a number or an address stands there or it does not: meaning alone is none
+# A number or an address stands there or it does not: meaning alone is none.
+LITERAL = frozenset({"Fraud/Contact Details"})
 UNKNOWN = Band(0.4, 0.6, 0.8)  # of a label that no semantic model knows
 
 

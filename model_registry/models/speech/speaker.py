@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_registry.model import InputKind, Model, ModelSpec, Vector
+from model_registry.models.speech.sound import AUDIO_HZ, as_float
 from model_registry.reading import reading
 
 if TYPE_CHECKING:
     import torch
 
 ARTIFACT = "resemblyzer-ge2e"
-SAMPLES_HZ = 16_000
 MELS, WINDOW, STEP = 40, 400, 160  # bands; samples of 25 ms and 10 ms
 PARTIAL, HOP = 160, 80  # mel frames of 1.6 s and 0.8 s
 WIDTH, LAYERS = 256, 3
@@ -48,7 +48,7 @@ class SpeakerGE2E(Model[NDArray[np.int16], Vector]):
 
         self.lstm, self.linear, self.device = lstm, linear, device
         self.mel = torchaudio.transforms.MelSpectrogram(
-            SAMPLES_HZ,
+            AUDIO_HZ,
             n_fft=WINDOW,
             hop_length=STEP,
             n_mels=MELS,
@@ -103,7 +103,7 @@ class SpeakerGE2E(Model[NDArray[np.int16], Vector]):
     @classmethod
     def examples(cls) -> list[Any]:
         """Return hums of several pitches and lengths."""
-        times = [np.arange(int(SAMPLES_HZ * seconds)) / SAMPLES_HZ for seconds in (0.5, 1.6, 4.0)]
+        times = [np.arange(int(AUDIO_HZ * seconds)) / AUDIO_HZ for seconds in (0.5, 1.6, 4.0)]
         pitches = zip(times, (110, 180, 240), strict=True)
         return [(8000 * np.sin(2 * np.pi * hz * t) * np.sin(3 * t)).astype(np.int16) for t, hz in pitches]
 
@@ -116,6 +116,6 @@ def _unit(vectors: torch.Tensor) -> torch.Tensor:
 
 def _raised(sound: NDArray[np.int16]) -> NDArray[np.float32]:
     """To -1 to 1, quiet sound raised to a common loudness; loud sound stays."""
-    wave = sound.astype(np.float32) / 32768
+    wave = as_float(sound)
     dbfs = 10 * np.log10(max(float(np.mean(np.square(wave))), 1e-12))
     return np.asarray(wave * 10 ** (max(0.0, LOUDNESS_DBFS - dbfs) / 20), np.float32)
