@@ -74,13 +74,14 @@ def stored_night(folder: Path, summary: dict[str, Any]) -> Night:
     """Return what is stored of a night, its matches with a bank included; raises UsageError."""
     manifest, contents = folder / "manifest.parquet", folder / "features" / "contents.parquet"
     features = folder / "features" / summary["run"]["features"]
-    if missing := [str(path) for path in (manifest, contents, features) if not path.exists()]:
+    reader = summary.get("text", {}).get("reader")
+    read = features / "text" / reader if reader else None
+    if missing := [str(path) for path in (manifest, contents, features, read) if path and not path.exists()]:
         raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
     bank = summary.get("copyright", {}).get("bank_version")
     matched = Matched(matches_folder(features, bank)) if bank else None
     day = date.fromisoformat(summary["run"].get("day") or summary["run"]["started_at"][:10])  # no day before banks
-    reader = summary.get("text", {}).get("reader")
-    readings = Readings(features / "text" / reader) if reader else None
+    readings = Readings(read) if read else None
     bundle = summary["versions"]["bundle"]
     return Night(manifest, pq.read_table(contents), Pieces(features), bundle, matched, day, readings)
 

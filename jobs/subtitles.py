@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,16 +50,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(folder: Path, form: str) -> pa.Table:
-    path = folder / "transcripts.parquet"
-    try:
-        table = pq.read_table(path, schema=TRANSCRIPTS)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{folder} has no transcripts: {path.name} cannot be read") from error
+    table = _read(folder / "transcripts.parquet", schema=TRANSCRIPTS)
     return table.filter(pc.equal(table["form"], form))
 
 
+def _read(path: Path, **options: Any) -> pa.Table:
+    try:
+        return pq.read_table(path, **options)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{path.parent} has no transcripts: {path.name} cannot be read") from error
+
+
 def _of(lines: pa.Table, video: str, folder: Path) -> list[TranscriptLine]:
-    known = pq.read_table(folder / "verdicts.parquet", columns=["video_id"])["video_id"].to_pylist()
+    known = _read(folder / "verdicts.parquet", columns=["video_id"])["video_id"].to_pylist()
     if video not in known:
         some = ", ".join(known[:NAMED]) + (", …" if len(known) > NAMED else "")
         raise UsageError(f"{folder} has no video {video!r}; it has {some}")
@@ -81,7 +85,10 @@ def _write_one(lines: Sequence[TranscriptLine], output: Path | None) -> None:
 def _write_all(lines: pa.Table, folder: Path) -> None:
     """Names are numbers where an id would leave the folder or is no file name."""
     videos = lines["video_id"].unique().to_pylist()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"subtitles cannot be written to {folder}: {error.strerror}") from error
     for number, video in enumerate(videos, 1):
         name = Path(video).name if Path(video).name == video and len(video.encode()) < 200 else f"video-{number}"
         _save(folder / f"{name}.vtt", _transcript(lines.filter(pc.equal(lines["video_id"], video))))

@@ -60,6 +60,7 @@ def test_all_get_a_file_each_and_none_leaves_the_folder(night, tmp_path):
         ([], "give either a video's id or --all"),
         (["--all"], "--all writes one file a video: give --output, a folder"),
         (["talk", "--output", "/proc/none/x.vtt"], "subtitles /proc/none/x.vtt cannot be written: "),
+        (["--all", "--output", __file__], f"subtitles cannot be written to {__file__}: "),
     ],
 )
 def test_a_wrong_call_is_one_sentence(night, words, sentence):
@@ -72,3 +73,9 @@ def test_a_wrong_call_is_one_sentence(night, words, sentence):
 def test_a_folder_that_is_no_night(tmp_path):
     done = subtitles(tmp_path, "talk")
     assert (done.returncode, "has no transcripts" in done.stderr) == (2, True)
+
+
+def test_a_night_without_its_verdicts(night):
+    (night / "verdicts.parquet").unlink()
+    done = subtitles(night, "talk")
+    assert (done.returncode, "verdicts.parquet cannot be read" in done.stderr) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,11 @@ def test_rescan_without_anything_to_look_for_is_refused(night):
     done = nightjar("rescan", night)
     assert done.returncode == 2
     assert "give --bank, --lexicon or both" in done.stderr
+
+
+def test_readings_that_were_pruned_are_missed_and_not_passed_over(night, tmp_path):
+    pruned = shutil.copytree(night, tmp_path / "pruned")
+    for folder in pruned.rglob("text"):
+        shutil.rmtree(folder)
+    done = nightjar("judge", pruned, "--policy", "strict", "--output", tmp_path / "again")
+    assert (done.returncode, "were the features pruned?" in done.stderr) == (2, True)

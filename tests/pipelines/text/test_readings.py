@@ -2,6 +2,7 @@
 
 import pytest
 
+from model_registry.errors import NightjarError
 from pipelines.text.readings import Reader, Readings, key_of, readings_table
 from pipelines.text.tiers import Band
 from pipelines.text.words.matcher import Hit
@@ -78,3 +79,10 @@ def test_a_piece_that_was_not_finished_does_not_count(readings):
 def test_keys_differ_for_texts_that_cannot_be_encoded():
     assert key_of("\ud800") != key_of("\ud801")
     assert 0 <= key_of("") < 2**64
+
+
+def test_a_torn_piece_is_named_with_its_remedy(readings):
+    torn = readings.folder / "readings-0-torn.parquet"
+    torn.write_bytes(b"PAR1")
+    with pytest.raises(NightjarError, match=r"readings-0-torn\.parquet cannot be read: delete the file"):
+        Readings(readings.folder)
