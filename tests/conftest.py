@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 from unittest import mock
 
+import hypothesis  # noqa: F401 before any test freezes the collector, in which it looks for its own objects
 import pytest
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model_registry.errors import NightjarError
 from pipelines.pieces import new_piece, write_whole
 from pipelines.text.tiers import Band, Bands, Reading, settle
 from pipelines.text.words.matcher import Hit
@@ -75,7 +76,7 @@ class Readings:
         self._read: set[int] = set()
         self._found: dict[int, tuple[list[Hit], dict[str, float] | None]] = {}
         for path in sorted(folder.glob("readings-*.parquet")):
-            self._take(pq.read_table(path, schema=READINGS))
+            self._take(_piece(path))
         known = folder / "reader.json"
         self.reader = _reader(json.loads(known.read_text("utf-8"))) if known.exists() else None
 
@@ -146,6 +147,13 @@ def readings_table(
         for text, found, of in zip(texts, hits, scores, strict=True)
     ]
     return pa.Table.from_pylist(rows, READINGS)
+
+
+def _piece(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, schema=READINGS)
+    except (OSError, pa.ArrowException) as error:
+        raise NightjarError(f"readings {path} cannot be read: delete the file and its texts are read again") from error
 
 
 def _telling(table: pa.Table) -> list[bool]:
