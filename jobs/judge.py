@@ -8,10 +8,7 @@ import sys
 import time
 from collections import Counter
 from datetime import date
-from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from jobs import progress
 from jobs.outcome import counts, write_report
@@ -20,6 +17,7 @@ from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
 from pipelines.copyright.matched import Matched, matches_folder
 from pipelines.pieces import Pieces
+from pipelines.places import Place, exists, place, read_bytes, read_table
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
 from pipelines.text.readings import Readings
@@ -34,9 +32,9 @@ count of what would change."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a night's folder, such as recalls/dt=2026-11-21")
+    parser.add_argument("folder", type=place, metavar="DIR", help="a night's folder, such as recalls/dt=2026-11-21")
     parser.add_argument("--policy", required=True, metavar="P", help="a shipped policy or a TOML file")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where the new verdicts go")
+    parser.add_argument("--output", type=place, metavar="DIR", help="where the new verdicts go")
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
 
 
@@ -60,30 +58,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Place) -> dict[str, Any]:
     """Read what a finished night says of itself; raises UsageError."""
     path = folder / "summary.json"
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found: dict[str, Any] = json.loads(read_bytes(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} is no folder of a finished night: {path.name} cannot be read") from error
     return found
 
 
-def stored_night(folder: Path, summary: dict[str, Any]) -> Night:
+def stored_night(folder: Place, summary: dict[str, Any]) -> Night:
     """Return what is stored of a night, its matches with a bank included; raises UsageError."""
     manifest, contents = folder / "manifest.parquet", folder / "features" / "contents.parquet"
     features = folder / "features" / summary["run"]["features"]
     reader = summary.get("text", {}).get("reader")
     read = features / "text" / reader if reader else None
-    if missing := [str(path) for path in (manifest, contents, features, read) if path and not path.exists()]:
+    if missing := [str(path) for path in (manifest, contents, features, read) if path and not exists(path)]:
         raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
     bank = summary.get("copyright", {}).get("bank_version")
     matched = Matched(matches_folder(features, bank)) if bank else None
     day = date.fromisoformat(summary["run"].get("day") or summary["run"]["started_at"][:10])  # no day before banks
     readings = Readings(read) if read else None
     bundle = summary["versions"]["bundle"]
-    return Night(manifest, pq.read_table(contents), Pieces(features), bundle, matched, day, readings)
+    return Night(manifest, read_table(contents), Pieces(features), bundle, matched, day, readings)
 
 
 def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:
@@ -99,9 +97,9 @@ def _summary(earlier: dict[str, Any], night: Night, policy: Policy, tally: Tally
     return {"run": run, "counts": counts(tally), **kept, "versions": versions}
 
 
-def changes(before: Path, after: Path) -> list[str]:
+def changes(before: Place, after: Place) -> list[str]:
     """Count the videos whose suggestion moved: one sentence a kind of move."""
-    if not before.exists():
+    if not exists(before):
         return []
     then, now = (_suggestions(path) for path in (before, after))
     moves = Counter((then[video], new) for video, new in now.items() if video in then and then[video] != new)
@@ -110,8 +108,8 @@ def changes(before: Path, after: Path) -> list[str]:
     return [f"against the verdicts of record: {same} the same" + "".join(f", {move}" for move in moved)]
 
 
-def _suggestions(verdicts: Path) -> dict[str, str]:
-    table = pq.read_table(verdicts, columns=["video_id", "suggestion"])
+def _suggestions(verdicts: Place) -> dict[str, str]:
+    table = read_table(verdicts, columns=["video_id", "suggestion"])
     return dict(zip(table["video_id"].to_pylist(), table["suggestion"].to_pylist(), strict=True))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from jobs.report.page import Page, ReportVideo, render
 from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
+from pipelines.places import Place, write_text
 from pipelines.risk.evidence import EVIDENCE_FLOOR
 from pipelines.risk.judge import Judged, Tally, told_pictures
 from pipelines.risk.policy import Policy
@@ -36,18 +37,19 @@ def text_facts(readings: Readings, tally: Tally) -> dict[str, Any]:
 
 
 def write_report(
-    folder: Path, heading: str, summary: dict[str, Any], policy: Policy, tally: Tally, pieces: Pieces
+    folder: Place, heading: str, summary: dict[str, Any], policy: Policy, tally: Tally, pieces: Pieces
 ) -> None:
     """Write `summary.json` and `report.html`."""
     page = Page(heading, summary, policy, _report_videos(tally.shown, pieces), tally.videos)
-    _write(folder / "report.html", render(page))
-    _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "report.html", render(page))
+    write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, "utf-8", errors="backslashreplace")
-    part.replace(path)
+def summary_line(summary: Mapping[str, Any]) -> str:
+    """How the run went, in one line."""
+    found, took = summary["counts"], summary["run"]["seconds"]
+    kinds = ", ".join(f"{found[name]} {name}" for name in ("block", "review", "pass", "incomplete"))
+    return f"{found['videos']} videos: {kinds}; {summary['throughput']['frames']} frames looked at in {took:.1f} s"
 
 
 def _report_videos(shown: list[Judged], pieces: Pieces) -> list[ReportVideo]:

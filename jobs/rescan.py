@@ -24,6 +24,7 @@ from model_registry.errors import UsageError
 from pipelines.copyright.bank.reader import BankReader
 from pipelines.copyright.bank.reference import Reference, State
 from pipelines.copyright.matched import Matched, matches_folder
+from pipelines.places import Place, exists, listed, place
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
 from pipelines.text.night import read_words_again
@@ -45,7 +46,7 @@ change."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="one night, or a folder with nights (dt=*)")
+    parser.add_argument("folder", type=place, metavar="DIR", help="one night, or a folder with nights (dt=*)")
     parser.add_argument("--bank", type=Path, metavar="DIR", help="the reference bank")
     add_lexicons(parser)
     parser.add_argument("--since", type=moment, metavar="T", help="only references added or changed since T (UTC)")
@@ -119,17 +120,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def nights_in(folder: Path) -> list[Path]:
+def nights_in(folder: Place) -> list[Place]:
     """Return the folder itself if it is a night's, or else the nights in it."""
-    if (folder / "summary.json").exists():
+    if exists(folder / "summary.json"):
         return [folder]
-    found = sorted(path.parent for path in folder.glob("dt=*/summary.json"))
+    found = [path.parent for path in listed(folder, "dt=*/summary.json")]
     if not found:
         raise UsageError(f"{folder} is no night and has none: there is no summary.json and no dt=*/summary.json")
     return found
 
 
-def _rescan(folder: Path, news: News, policy: Policy, resources: Mapping[str, float], *, as_json: bool) -> None:
+def _rescan(folder: Place, news: News, policy: Policy, resources: Mapping[str, float], *, as_json: bool) -> None:
     began, earlier = time.monotonic(), read_summary(folder)
     if news.wanted:
         news.wanted.bank.space.demand(_tower(earlier))

@@ -13,6 +13,7 @@ from jobs.arguments import count
 from jobs.night import run_night
 from jobs.recall import show
 from pipelines.manifest import manifest_of_paths
+from pipelines.places import place
 
 EXAMPLES = """examples:
   nightjar scan clip.mp4
@@ -24,7 +25,7 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, glob or URI")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="keep everything in DIR (default: only print)")
+    parser.add_argument("--output", type=place, metavar="DIR", help="keep everything in DIR (default: only print)")
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N videos")
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
     recipes.add_arguments(parser)

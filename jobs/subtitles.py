@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from jobs import progress
 from model_registry.errors import UsageError
+from pipelines.places import Place, place, read_table
 from pipelines.text.transcripts import SAID, SHOWN, TRANSCRIPTS, TranscriptLine
 from pipelines.text.webvtt import webvtt
 
@@ -28,7 +28,7 @@ NAMED = 5  # video ids that an error names
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a night's folder, such as recalls/dt=2026-11-21")
+    parser.add_argument("folder", type=place, metavar="DIR", help="a night's folder, such as recalls/dt=2026-11-21")
     parser.add_argument("video", nargs="?", metavar="VIDEO_ID", help="as in verdicts.parquet")
     parser.add_argument("--all", action="store_true", help="one file for each video that says something")
     parser.add_argument("--form", choices=(SAID, SHOWN), default=SAID, help="what is said, or shown (default: Voice)")
@@ -49,19 +49,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(folder: Path, form: str) -> pa.Table:
+def _lines(folder: Place, form: str) -> pa.Table:
     table = _read(folder / "transcripts.parquet", schema=TRANSCRIPTS)
     return table.filter(pc.equal(table["form"], form))
 
 
-def _read(path: Path, **options: Any) -> pa.Table:
+def _read(path: Place, **options: Any) -> pa.Table:
     try:
-        return pq.read_table(path, **options)
+        return read_table(path, **options)
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{path.parent} has no transcripts: {path.name} cannot be read") from error
 
 
-def _of(lines: pa.Table, video: str, folder: Path) -> list[TranscriptLine]:
+def _of(lines: pa.Table, video: str, folder: Place) -> list[TranscriptLine]:
     known = _read(folder / "verdicts.parquet", columns=["video_id"])["video_id"].to_pylist()
     if video not in known:
         some = ", ".join(known[:NAMED]) + (", …" if len(known) > NAMED else "")

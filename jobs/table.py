@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.report.words import one_line, score_text, short
+from pipelines.places import Place, opened
 from pipelines.risk.judge import Judged, Tally
 
 COLOURS = {"block": "bold red", "review": "yellow", "pass": "green"}
@@ -89,11 +89,12 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def print_json(verdicts: Path) -> None:
+def print_json(verdicts: Place) -> None:
     """Print `verdicts.parquet` as one JSON object a line, with its columns."""
-    for batch in pq.ParquetFile(verdicts).iter_batches():
-        for row in batch.to_pylist():
-            print(json.dumps(row, ensure_ascii=True, default=_plain, allow_nan=False))
+    with opened(verdicts) as source, pq.ParquetFile(source) as file:
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                print(json.dumps(row, ensure_ascii=True, default=_plain, allow_nan=False))
 
 
 def _plain(value: object) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -71,6 +72,18 @@ def present(wanted: Artifact) -> Path | None:
     A file of that name with another content is passed over with a warning.
     """
     return _here(wanted)[0]
+
+
+def on_this_machine(name: str, pinned: Path) -> Path:
+    """Return where a file lies here that the driver found at `pinned`; a worker of another machine has it elsewhere.
+
+    Nothing is fetched: a night on many machines does not begin with each of them downloading models.
+    """
+    if pinned.exists():
+        return pinned
+    if name in table() and (path := present(table()[name])):
+        return path
+    raise NightjarError(f"artifact {name} is not on {socket.gethostname()}; `nightjar models pull` there brings it")
 
 
 def fetch(wanted: Artifact) -> Path:

@@ -8,12 +8,12 @@ counts.
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
+from pipelines.places import PART, Place, listed, make, opened, place, remove, sync, write_table
 from pipelines.rows import LINE, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
@@ -35,6 +36,7 @@ ENDS = (
     "decoder",
     "error_code",
     "error_message",
+    "attempts",
 )
 RECEIPTS = pa.schema(
     [
@@ -43,10 +45,12 @@ RECEIPTS = pa.schema(
         ("frames", pa.int64()),
         ("duration_ms", pa.int64()),
         ("error_code", pa.string()),
+        ("error_message", pa.string()),
         ("busy", BUSY),
     ]
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
+ORPHAN_S = 3600.0  # age of files without their `windows` from which on nobody is still writing them
 FORMAT = 3  # of features: 1 kept `frames` without views, and no peaks; 2 no lines
 KINDS = {
     "signals": SIGNAL,
@@ -58,7 +62,7 @@ KINDS = {
     "shown": LINE,
     "voices": VOICE,
 }
-HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message"]
+HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message", "attempts"]
 PASSING_ERRORS = {  # of the place a content was read from, not of the content
     ErrorCode.NOT_FOUND.value,
     ErrorCode.NOT_READABLE.value,
@@ -85,43 +89,42 @@ class Commit(Stage):
         """Nothing to load."""
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            write_piece(Path(self.folder), table, self.kinds)
+            write_piece(place(self.folder), table, self.kinds)
             yield _receipts(table)
 
         return work
 
 
-def write_piece(folder: Path, table: pa.Table, kinds: Sequence[str] = tuple(KINDS)) -> None:
+def write_piece(folder: Place, table: pa.Table, kinds: Sequence[str] = tuple(KINDS)) -> None:
     """Commit one table of windows: a file a kind, and `windows` last."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     piece = new_piece()
     for kind in kinds:
-        write_whole(folder / f"{kind}-{piece}.parquet", _exploded(table, kind))
-    _sync(folder)  # a power cut must not keep the last file and lose the others
-    write_whole(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
+        write_table(folder / f"{kind}-{piece}.parquet", _exploded(table, kind))
+    sync(folder)  # a power cut must not keep the last file and lose the others
+    write_table(folder / f"windows-{piece}.parquet", table.select(list(ENDS)))
+
+
+def sweep(folder: Place, before_s: float = ORPHAN_S) -> int:
+    """Remove what killed runs left half written; return how many files. Whoever calls holds the folder.
+
+    Files of a piece that was never finished go when they are old: a worker of a dead driver may still be at it.
+    """
+    unfinished = listed(folder, f"*{PART}")
+    finished = {path.stem.removeprefix("windows-") for path in listed(folder, "windows-*.parquet")}
+    newest = time.time_ns() - int(before_s * 1e9)
+    for path in (path for kind in KINDS for path in listed(folder, f"{kind}-*.parquet")):
+        piece = path.stem.partition("-")[2]
+        if piece not in finished and int(piece.partition("-")[0]) < newest:
+            unfinished.append(path)
+    for path in unfinished:
+        remove(path)
+    return len(unfinished)
 
 
 def new_piece() -> str:
     """Return an id that no piece has; ids sort by age."""
     return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-
-
-def write_whole(path: Path, table: pa.Table) -> None:
-    """Let the file appear under its name only when whole and on disk."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _owners(table: pa.Table, counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, pa.Array]:
@@ -144,7 +147,7 @@ def _receipts(table: pa.Table) -> pa.Table:
     ]
     frames = pc.list_value_length(table["frame_ms"]).cast(pa.int64())
     kept = [table[name] for name in ("content_sha256", "last")]
-    rest = [table[name] for name in ("duration_ms", "error_code")]
+    rest = [table[name] for name in ("duration_ms", "error_code", "error_message")]
     return pa.table([*kept, frames, *rest, pa.array(busy, BUSY)], schema=RECEIPTS)
 
 
@@ -155,6 +158,7 @@ class Content:
     duration_ms: int
     error_code: str | None
     error_message: str | None
+    attempts: int  # how often it was tried, and how often a worker died or failed at it
     pieces: tuple[str, ...]  # by window index: the newest piece that holds it
 
     @property
@@ -166,13 +170,17 @@ class Content:
 class Pieces:
     """All committed pieces of one bundle in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
         self.contents = _finished(folder)
 
     def settled(self) -> set[str]:
         """Contents that need no second look: finished, and not for a reason of the place they were read from."""
         return {sha256 for sha256, content in self.contents.items() if content.error_code not in PASSING_ERRORS}
+
+    def examined(self) -> set[str]:
+        """Contents that were wholly looked at."""
+        return {sha256 for sha256, content in self.contents.items() if content.error_code is None}
 
     def rows(self, kind: str, contents: Iterable[str]) -> pa.Table:
         """Return the rows of one kind of some contents, each row once.
@@ -199,31 +207,54 @@ class Pieces:
         return window_index < len(pieces) and pieces[window_index] == piece
 
 
-def _finished(folder: Path) -> dict[str, Content]:
+class _Ended(NamedTuple):
+    """How one window ended; of the last one, how the content did."""
+
+    piece: str
+    duration_ms: int | None
+    error_code: str | None
+    error_message: str | None
+
+
+def _finished(folder: Place) -> dict[str, Content]:
     """Read the windows of every piece; keep the contents whose windows are all there."""
-    seen: dict[str, dict[int, str]] = {}
-    ends: dict[str, tuple[int, int, str | None, str | None]] = {}
-    for path in sorted(folder.glob("windows-*.parquet"), reverse=True):
+    seen: dict[str, dict[int, _Ended]] = {}
+    ends: dict[str, tuple[int, _Ended]] = {}
+    attempts: Counter[str] = Counter()
+    for path in reversed(listed(folder, "windows-*.parquet")):
         piece = path.stem.removeprefix("windows-")
-        columns = (column.to_pylist() for column in _read(path, HOW_ENDED).select(HOW_ENDED).columns)
-        for sha256, index, last, duration_ms, code, message in zip(*columns, strict=True):
-            if last and sha256 in ends:
+        for sha256, index, last, *ended, tries in zip(*_how_ended(path), strict=True):
+            attempts[sha256] += max(bool(last), tries or 0)
+            window = _Ended(piece, *ended)
+            if last and ends.setdefault(sha256, (index, window))[1] is not window:
                 continue  # an earlier attempt ended here, and what is newer goes on
-            if last:
-                ends[sha256] = (index, duration_ms or 0, code, message)
-            seen.setdefault(sha256, {}).setdefault(index, piece)
+            seen.setdefault(sha256, {}).setdefault(index, window)
     found = {sha256: [seen[sha256].get(i) for i in range(end[0] + 1)] for sha256, end in ends.items()}
     return {
-        sha256: Content(*ends[sha256][1:], tuple(piece for piece in pieces if piece))
-        for sha256, pieces in found.items()
-        if None not in pieces
+        sha256: _content(ends[sha256][1], [window for window in windows if window], attempts[sha256])
+        for sha256, windows in found.items()
+        if None not in windows
     }
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+def _how_ended(path: Place) -> list[list[Any]]:
+    table = _read(path, HOW_ENDED)
+    if "attempts" not in table.column_names:  # pieces of before they were counted
+        table = table.append_column("attempts", pa.nulls(table.num_rows, pa.int32()))
+    return [column.to_pylist() for column in table.select(HOW_ENDED).columns]
+
+
+def _content(end: _Ended, windows: Sequence[_Ended], attempts: int) -> Content:
+    """A content ended as its last window did, unless an earlier one could not be examined."""
+    failed = next((window for window in (end, *windows) if window.error_code), end)
+    pieces = tuple(window.piece for window in windows)
+    return Content(end.duration_ms or 0, failed.error_code, failed.error_message, attempts, pieces)
+
+
+def _read(path: Place, columns: list[str] | None = None) -> pa.Table:
     """Read a committed file; a torn one is named, with what to do about it."""
     try:
-        with pq.ParquetFile(path) as file:
+        with opened(path) as source, pq.ParquetFile(source) as file:
             return file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         windows = path.with_name(f"windows-{path.stem.partition('-')[2]}.parquet")

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import errno
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.contents import Hash
 from pipelines.decode.limits import Limits
-from pipelines.pieces import Pieces
+from pipelines.places import PART, Place, exists, make, read_table, write_table
 from pipelines.rows import CONTENTS, SOURCES
 from pipelines.stage import PipelineError, Stage, refuse_if_short, run
 from pipelines.storage import modified_ns
 
 RESERVED_SHARE = 0.1  # of the machine, split among the stages; Ray Data's 0.5 leaves decoding one task on two cores
 TARGET_BLOCK_BYTES = 64 << 20  # a few windows: enough for the model's batches, little enough to hold several
+SAVE_EVERY_S = 60.0  # what was hashed is kept, because a night's uploads are hashed for long
+FULL = {errno.ENOSPC, errno.EDQUOT}
 HASH_ROWS = 64  # rows a hashing task takes
 Advance = Callable[[pa.Table], None]  # called with each table of finished rows
 
 
-def hash_contents(manifest: pa.Table, known: Path, limits: Limits, advance: Advance) -> pa.Table:
+def hash_contents(manifest: pa.Table, known: Place, limits: Limits, advance: Advance) -> pa.Table:
     """Return CONTENTS for every manifest row, and keep them in the file `known`.
 
     A local file that still has the size and date it was hashed with is not read again.
@@ -30,16 +35,17 @@ def hash_contents(manifest: pa.Table, known: Path, limits: Limits, advance: Adva
     kept = _unchanged(manifest, known)
     fresh = manifest.select(["video_id", "uri"]).filter(_is_new(manifest["video_id"], kept["video_id"]))
     advance(kept)
-    tables = [kept]
+    make(known.parent)
+    tables, saved = [kept], time.monotonic()
     if fresh.num_rows:
         for table in _stream([Hash(limits=limits, cpus=0.5)], fresh, HASH_ROWS):
             tables.append(table)
             advance(table)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                write_table(known, pa.concat_tables(tables))
+                saved = time.monotonic()
     contents = pa.concat_tables(tables)
-    known.parent.mkdir(parents=True, exist_ok=True)
-    part = known.with_suffix(".part")
-    pq.write_table(contents, part)
-    part.replace(known)
+    write_table(known, contents)
     return contents
 
 
@@ -47,13 +53,13 @@ def _is_new(values: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.invert(pc.is_in(values, value_set=known.combine_chunks()))
 
 
-def _unchanged(manifest: pa.Table, known: Path) -> pa.Table:
-    if not known.exists():
+def _unchanged(manifest: pa.Table, known: Place) -> pa.Table:
+    if not exists(known):
         return CONTENTS.empty_table()
     uris = dict(zip(manifest["video_id"].to_pylist(), manifest["uri"].to_pylist(), strict=True))
     rows = [
         row
-        for row in pq.read_table(known, schema=CONTENTS).to_pylist()
+        for row in read_table(known, schema=CONTENTS).to_pylist()
         if uris.get(row["video_id"]) == row["uri"]
         and row["error_code"] is None
         and row["modified_ns"] is not None
@@ -62,9 +68,8 @@ def _unchanged(manifest: pa.Table, known: Path) -> pa.Table:
     return pa.Table.from_pylist(rows, CONTENTS)
 
 
-def unsettled(contents: pa.Table, pieces: Pieces) -> pa.Table:
-    """Return (content_sha256, uri, bytes) of each content once that no piece settles: same content, one decode."""
-    settled = pieces.settled()
+def unsettled(contents: pa.Table, settled: Set[str]) -> pa.Table:
+    """Return SOURCES of each content once that is not settled: same content, one decode."""
     rows = {
         row["content_sha256"]: row
         for row in reversed(contents.to_pylist())
@@ -80,12 +85,45 @@ def look(stages: Sequence[Stage], contents: pa.Table, rows_a_task: int, advance:
             advance(receipts)
 
 
+def cluster_resources() -> dict[str, float]:
+    """What the cluster has, or could have once its autoscaler has started every node that it may."""
+    import ray
+    from ray._private.state import state  # Ray Data and Ray Train ask there too
+
+    present = dict(ray.cluster_resources())
+    allowed = state.get_max_resources_from_cluster_config() or {}
+    return present | {name: max(float(amount), present.get(name, 0.0)) for name, amount in allowed.items()}
+
+
+def refuse_unshared(folder: Place) -> None:
+    """Raise PipelineError where a node of the cluster cannot see the folder: its pieces would be lost there."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if not isinstance(folder, Path) or len(nodes) < 2:
+        return
+    probe = folder / f"probe-{uuid.uuid4().hex[:8]}{PART}"
+    probe.touch()
+    sees = ray.remote(num_cpus=0)(os.path.exists)
+    try:
+        where = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=True) for node in nodes]
+        asked = [sees.options(scheduling_strategy=node).remote(str(probe.absolute())) for node in where]
+        blind = [node["NodeManagerHostname"] for node, seen in zip(nodes, ray.get(asked), strict=True) if not seen]
+    finally:
+        probe.unlink(missing_ok=True)
+    if blind:
+        raise PipelineError(
+            f"output {folder} is not shared: {', '.join(blind)} cannot see it; give a shared folder or a URI"
+        )
+
+
 def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Iterator[pa.Table]:
     """Run stages over a table held by the driver; yields what comes out, in any order."""
     import ray
     from ray.exceptions import RayError
 
-    refuse_if_short(stages, ray.cluster_resources())
+    refuse_if_short(stages, cluster_resources())
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the jobs show their own
     context.target_max_block_size = TARGET_BLOCK_BYTES
@@ -96,7 +134,7 @@ def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Itera
         yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except RayError as error:
         names = ", ".join(stage.name for stage in stages)
-        raise PipelineError(f"the pipeline ({names}) failed: {_reason(error)}") from error
+        raise PipelineError(f"the pipeline ({names}) failed: {_reason(error)}{_remedy(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -105,3 +143,10 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return " ".join(str(cause).split())[:500] or type(cause).__name__
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a full disk; finished pieces stay."""
+    cause = getattr(error, "cause", None)
+    full = isinstance(cause, OSError) and cause.errno in FULL
+    return "; free some space and run the same command again: what is finished is not done again" if full else ""

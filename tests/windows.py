@@ -64,6 +64,7 @@ def window(
     voice: Sequence[float] = (),
     duration_ms: int | None = None,
     error_code: str | None = None,
+    attempts: int | None = None,
 ) -> dict[str, object]:
     """One window; only the last has a duration and an error.
 
@@ -82,6 +83,7 @@ def window(
         "decoder": "decord" if last else None,
         "error_code": error_code,
         "error_message": error_code and f"it is {error_code}",
+        "attempts": attempts,
         "frame_ms": list(frame_ms),
         "signals": [vars(signal) for signal in signals],
         "views": [view(ms, vector) for ms, vector in zip(frame_ms, embeddings, strict=True)],

@@ -51,7 +51,7 @@ def match_queries(queries: Sequence[Path], work: Path) -> tuple[pa.Table, dict[s
     with session.ray_up() as resources:
         machines = machines_for(resources, bundle)
         contents = hash_contents(manifest, work / "features" / "contents.parquet", Limits(), lambda _: None)
-        todo = unsettled(contents, Pieces(folder))
+        todo = unsettled(contents, Pieces(folder).settled())
         stages = copy_stages(bundle, sampling, Limits(), machines, folder, whole=False)
         look(stages, todo, rows_a_task(todo.num_rows, resources.get("CPU", 1.0)), lambda _: None)
         pieces = Pieces(folder)

@@ -41,7 +41,7 @@ def describe(
     """Decode and describe contents (content_sha256, uri, bytes); yields each with descriptors in `space`."""
     space.demand(bundle.tower.source)
     stages = copy_stages(bundle, sampling, limits, machines, staging, whole=True)
-    look(stages, unsettled(contents, Pieces(staging)), 1, advance)
+    look(stages, unsettled(contents, Pieces(staging).settled()), 1, advance)
     pieces = Pieces(staging)
     for sha256 in dict.fromkeys(contents["content_sha256"].to_pylist()):
         if content := pieces.contents.get(sha256):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.copyright.bank.reference import Reference, licences_text
-from pipelines.pieces import new_piece, write_whole
+from pipelines.pieces import new_piece
+from pipelines.places import Place, exists, listed, make, read_table, write_table
 
 TAKEN_OVER = "matches-taken-over"
 OTHER_CLAIMS = 1 << 20
@@ -47,7 +46,7 @@ FACTS = pa.schema(  # of matched references, as they were when they matched
 )
 
 
-def matches_folder(features: Path, bank_version: str) -> Path:
+def matches_folder(features: Place, bank_version: str) -> Place:
     """Where the features of a night keep its matches with a bank."""
     return features / "matches" / bank_version
 
@@ -55,7 +54,7 @@ def matches_folder(features: Path, bank_version: str) -> Path:
 class Matched:
     """The matches of one night with one version of a bank, in a folder named by it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
 
     @property
@@ -66,7 +65,7 @@ class Matched:
     def table(self, columns: Iterable[str] = MATCHES.names) -> pa.Table:
         """Some columns of every row of every piece; the pictures are most of its bytes."""
         schema = pa.schema([MATCHES.field(name) for name in columns])
-        found = [pq.read_table(path, schema=schema) for path in sorted(self.folder.glob("matches-*.parquet"))]
+        found = [read_table(path, schema=schema) for path in listed(self.folder, "matches-*.parquet")]
         return pa.concat_tables(found) if found else schema.empty_table()
 
     def done(self) -> set[str]:
@@ -77,25 +76,25 @@ class Matched:
         """Keep what was found before of some references; done twice it does nothing."""
         before = earlier.table()
         rows = before.filter(pc.is_in(before["reference_id"], value_set=pa.array(sorted(references), pa.string())))
-        if rows.num_rows and TAKEN_OVER not in {path.stem for path in self.folder.glob("*.parquet")}:
+        if rows.num_rows and TAKEN_OVER not in {path.stem for path in listed(self.folder, "*.parquet")}:
             self.write(_renumbered(rows), TAKEN_OVER)
 
     def keep_facts(self, references: Iterable[Reference]) -> None:
         """Keep what is known of the references that matched, so that judging needs no bank."""
         named = set(self.table(["reference_id"])["reference_id"].to_pylist())
         rows = [_facts(ref) for ref in references if ref.id in named]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "references.parquet", pa.Table.from_pylist(rows, FACTS))
+        make(self.folder)
+        write_table(self.folder / "references.parquet", pa.Table.from_pylist(rows, FACTS))
 
     def facts(self) -> pa.Table:
         """What `keep_facts` kept."""
         path = self.folder / "references.parquet"
-        return pq.read_table(path, schema=FACTS) if path.exists() else FACTS.empty_table()
+        return read_table(path, schema=FACTS) if exists(path) else FACTS.empty_table()
 
     def write(self, table: pa.Table, name: str = "") -> None:
         """Add a piece; it appears only when whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / f"{name or f'matches-{new_piece()}'}.parquet", table)
+        make(self.folder)
+        write_table(self.folder / f"{name or f'matches-{new_piece()}'}.parquet", table)
 
 
 def _renumbered(rows: pa.Table) -> pa.Table:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed, with_cu
 from pipelines.copyright.matched import Matched
 from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
+from pipelines.places import Place, exists, make, read_table, whole, write_bytes
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.signals import Signal
 from pipelines.risk.verdicts import VERDICTS, Finding, by_time, findings, priority, suggestion, top_labels
@@ -33,6 +32,7 @@ from pipelines.text.transcripts import (
     TranscriptLine,
     account_of,
     lines_of_night,
+    manifest_rows,
     spoken_and_shown,
     written,
 )
@@ -41,6 +41,13 @@ CHUNK_ROWS = 500  # with 300 signals a video some 300 MB
 DECISION = ("content_sha256", "bundle", "policy", "error_code", "suggestion")  # another one of these, another date
 OF_A_CONTENT = ["content_sha256", "error_code", "error_message"]
 SIGNAL_NAMES = [field.name for field in SIGNAL]
+FAILED = pa.schema(
+    [
+        *[VERDICTS.field(name) for name in ("video_id", "uri", "content_sha256", "error_code", "error_message")],
+        ("attempts", pa.int32()),  # null where nothing could be read
+    ]
+)
+Advance = Callable[[int], object]
 VIDEO_SIGNALS = pa.schema([("video_id", pa.string()), *SIGNAL])
 
 
@@ -89,7 +96,7 @@ class Tally:
 class Night:
     """What is stored of a night, as far as judging needs it."""
 
-    manifest: Path
+    manifest: Place
     contents: pa.Table  # CONTENTS
     pieces: Pieces
     bundle: str
@@ -106,26 +113,31 @@ class Words:
     others: Others
 
 
-def judge_night(night: Night, policy: Policy, out: Path, show: int = 300) -> Tally:
-    """Write verdicts, signals, matches and `evidence/` into `out`; each table appears only when whole."""
+def judge_night(night: Night, policy: Policy, out: Place, show: int = 300, advance: Advance | None = None) -> Tally:
+    """Write the tables and `evidence/` into `out`; each table appears only when whole. `advance` is told of videos."""
     tally = Tally()
+    make(out)
     claims, words = _claims(night, policy), _words(night)
     decided = _earlier_decisions(out / "verdicts.parquet")
     whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
     with (
-        _whole(out / "verdicts.parquet", VERDICTS) as verdicts,
-        _whole(out / "signals.parquet", VIDEO_SIGNALS) as seen,
-        _whole(out / "matches.parquet", VIDEO_MATCHES) as matches,
-        _whole(out / "transcripts.parquet", TRANSCRIPTS) as transcripts,
+        _table(out / "verdicts.parquet", VERDICTS) as verdicts,
+        _table(out / "signals.parquet", VIDEO_SIGNALS) as seen,
+        _table(out / "matches.parquet", VIDEO_MATCHES) as matches,
+        _table(out / "transcripts.parquet", TRANSCRIPTS) as transcripts,
+        _table(out / "failed.parquet", FAILED) as failed,
     ):
-        for batch in pq.ParquetFile(night.manifest).iter_batches(CHUNK_ROWS):
-            judged = _judge_rows(batch.to_pylist(), whose, night, policy, decided, claims, words)
+        for rows in manifest_rows(night.manifest, CHUNK_ROWS):
+            judged = _judge_rows(rows, whose, night, policy, decided, claims, words)
             verdicts.write_table(pa.Table.from_pylist([video.verdict for video in judged], VERDICTS))
             seen.write_table(pa.Table.from_pylist(list(_signal_rows(judged)), VIDEO_SIGNALS))
             matches.write_table(pa.Table.from_pylist(list(_match_rows(judged)), VIDEO_MATCHES))
             transcripts.write_table(pa.Table.from_pylist(list(_line_rows(judged)), TRANSCRIPTS))
+            failed.write_table(pa.Table.from_pylist(list(_failed_rows(judged, night.pieces)), FAILED))
             _save_evidence(judged, night.pieces, out / "evidence")
+            if advance:
+                advance(len(judged))
             for video in judged:
                 tally.count(video)
                 heapq.heappush(best, (_rank(video), -tally.videos, video))
@@ -258,36 +270,43 @@ def _line_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
             yield line.as_row(video.verdict["video_id"])
 
 
-def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+def _failed_rows(judged: list[Judged], pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """The dead letters: what could not be examined, or not wholly, and how often that was tried."""
+    for verdict in (video.verdict for video in judged if video.verdict["error_code"]):
+        content = pieces.contents.get(verdict["content_sha256"] or "")
+        yield {**{name: verdict[name] for name in FAILED.names[:-1]}, "attempts": content.attempts if content else None}
+
+
+def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
     """Write one picture for each segment, named by content and time, as far as it was kept; of a copy both sides."""
     wanted = {
         (video.verdict["content_sha256"], segment["evidence_ms"])
         for video in judged
         for segment in video.verdict["segments"]
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     _save_copies(judged, pieces, folder)
     _save_told(judged, pieces, folder)
     pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted} & pieces.contents.keys())
     shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
     for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
-        _save(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
+        write_bytes(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
 
 
-def _save_copies(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+def _save_copies(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
     """Write the upload's picture and, with `-reference`, the work's; where two works share a time, the surer one's."""
     references = {key: picture for video in judged for key, picture in _copied(video)}
     for (sha256, ms), (_, webp) in nearest_pictures(pieces, references).items():
-        _save(folder / f"{sha256}-{ms}.webp", webp)
+        write_bytes(folder / f"{sha256}-{ms}.webp", webp)
     for (sha256, ms), picture in references.items():
         if picture:
-            _save(folder / f"{sha256}-{ms}-reference.webp", picture)
+            write_bytes(folder / f"{sha256}-{ms}-reference.webp", picture)
 
 
-def _save_told(judged: list[Judged], pieces: Pieces, folder: Path) -> None:
+def _save_told(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
     """Write the film strip's picture closest to what was said or read."""
     for (sha256, ms), webp in told_pictures(judged, pieces).items():
-        _save(folder / f"{sha256}-{ms}.webp", webp)
+        write_bytes(folder / f"{sha256}-{ms}.webp", webp)
 
 
 def told_pictures(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:
@@ -311,36 +330,19 @@ def _copied(video: Judged) -> Iterator[tuple[tuple[str, int], bytes | None]]:
             yield (verdict["content_sha256"], signal.evidence_ms), claim.row["ref_picture"]
 
 
-def _save(path: Path, content: bytes) -> None:
-    part = path.with_suffix(".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 @contextmanager
-def _whole(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Write a table under another name and give it its own when it is finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                yield writer
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _table(path: Place, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a table batch by batch; it appears when it is whole."""
+    with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer
 
 
-def _earlier_decisions(path: Path) -> dict[str, tuple[tuple[str, ...], datetime]]:
+def _earlier_decisions(path: Place) -> dict[str, tuple[tuple[str, ...], datetime]]:
     """A decision keeps its date as long as what it is about and what it says stay the same."""
-    if not path.exists():
+    if not exists(path):
         return {}
     try:
-        rows = pq.read_table(path, columns=["video_id", *DECISION, "decided_at"]).to_pylist()
+        rows = read_table(path, columns=["video_id", *DECISION, "decided_at"]).to_pylist()
     except (OSError, pa.ArrowInvalid):
         return {}  # torn by a disk or a foreign file: it is about to be replaced
     return {row["video_id"]: (_decision(row), row["decided_at"]) for row in rows}

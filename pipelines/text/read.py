@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from model_registry.model import ModelRef, predict_all
+from pipelines.places import place
 from pipelines.predict import loaded
 from pipelines.stage import Stage, Work
 from pipelines.text.readings import readings_table, write_piece
@@ -54,7 +54,7 @@ class ReadTexts(Stage):
             if meaning:
                 for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
                     scores[i] = self._kept(of, {hit.label for hit in hits[i]})
-            write_piece(Path(self.folder), readings_table(texts, hits, scores))
+            write_piece(place(self.folder), readings_table(texts, hits, scores))
             yield pa.table({"read": [len(texts)]})
 
         return work

@@ -9,15 +9,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
-from pipelines.pieces import new_piece, write_whole
+from pipelines.pieces import new_piece
+from pipelines.places import Place, exists, listed, make, read_bytes, read_table, write_table, write_text
 from pipelines.text.tiers import Band, Bands, Reading, settle
 from pipelines.text.words.matcher import Hit
 
@@ -71,23 +70,21 @@ class Reader:
 class Readings:
     """What one reader found, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
         self._read: set[int] = set()
         self._found: dict[int, tuple[list[Hit], dict[str, float] | None]] = {}
-        for path in sorted(folder.glob("readings-*.parquet")):
+        for path in listed(folder, "readings-*.parquet"):
             self._take(_piece(path))
         known = folder / "reader.json"
-        self.reader = _reader(json.loads(known.read_text("utf-8"))) if known.exists() else None
+        self.reader = _reader(json.loads(read_bytes(known))) if exists(known) else None
 
     @classmethod
-    def made_by(cls, reader: Reader, folder: Path) -> Readings:
+    def made_by(cls, reader: Reader, folder: Place) -> Readings:
         """Open the readings of a reader among those of a night; it is noted before it reads."""
         own = folder / reader.id
-        own.mkdir(parents=True, exist_ok=True)
-        part = own / "reader.part"
-        part.write_text(json.dumps(asdict(reader), ensure_ascii=False, indent=2), "utf-8")
-        part.replace(own / "reader.json")
+        make(own)
+        write_text(own / "reader.json", json.dumps(asdict(reader), ensure_ascii=False, indent=2))
         return cls(own)
 
     def _take(self, table: pa.Table) -> None:
@@ -129,9 +126,9 @@ class Readings:
         self._take(table)
 
 
-def write_piece(folder: Path, table: pa.Table) -> None:
+def write_piece(folder: Place, table: pa.Table) -> None:
     """Write readings where `Readings` will find them."""
-    write_whole(folder / f"readings-{new_piece()}.parquet", table)
+    write_table(folder / f"readings-{new_piece()}.parquet", table)
 
 
 def readings_table(
@@ -149,9 +146,9 @@ def readings_table(
     return pa.Table.from_pylist(rows, READINGS)
 
 
-def _piece(path: Path) -> pa.Table:
+def _piece(path: Place) -> pa.Table:
     try:
-        return pq.read_table(path, schema=READINGS)
+        return read_table(path, schema=READINGS)
     except (OSError, pa.ArrowException) as error:
         raise NightjarError(f"readings {path} cannot be read: delete the file and its texts are read again") from error
 

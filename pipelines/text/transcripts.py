@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from model_registry.model import Line, Word
 from pipelines.ocr.merge import join_windows
 from pipelines.pieces import Pieces
+from pipelines.places import Place, opened
 
 SAID, SHOWN, WRITTEN = "Voice", "OCR", "Text"  # forms of a line
 KIND_OF = {SAID: "said", SHOWN: "shown"}  # form -> kind of piece
@@ -96,11 +96,17 @@ def units(text: str) -> Iterator[str]:
             yield sentence[start : start + LONGEST_UNIT]
 
 
-def lines_of_night(manifest: Path, contents: pa.Table, pieces: Pieces) -> Iterator[NightLine]:
+def manifest_rows(manifest: Place, at_once: int = CONTENTS_AT_ONCE) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of a night's manifest, some at once."""
+    with opened(manifest) as source, pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(at_once):
+            yield batch.to_pylist()
+
+
+def lines_of_night(manifest: Place, contents: pa.Table, pieces: Pieces) -> Iterator[NightLine]:
     """Yield (account, content, line) for every line of every video; who has no uploader is an account of its own."""
     whose = dict(zip(contents["video_id"].to_pylist(), contents["content_sha256"].to_pylist(), strict=True))
-    for batch in pq.ParquetFile(manifest).iter_batches(CONTENTS_AT_ONCE):
-        rows = batch.to_pylist()
+    for rows in manifest_rows(manifest):
         hashed = {whose.get(row["video_id"]) or "" for row in rows}
         lines = spoken_and_shown(pieces, hashed & pieces.contents.keys())
         for row in rows:

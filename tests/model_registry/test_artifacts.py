@@ -10,7 +10,16 @@ import sys
 import pytest
 
 from model_registry import artifacts
-from model_registry.artifacts import TABLE_FILE, Artifact, artifact, fetch, present, sha256_of, table
+from model_registry.artifacts import (
+    TABLE_FILE,
+    Artifact,
+    artifact,
+    fetch,
+    on_this_machine,
+    present,
+    sha256_of,
+    table,
+)
 from model_registry.bundles import BUNDLES, needed
 from model_registry.errors import NightjarError, UsageError
 
@@ -270,3 +279,15 @@ print(artifacts.fetch(artifacts.Artifact("toy", "toy.bin", "{SHA256}", "MIT", ({
     assert printed == [str(wanting().cached)] * 2
     assert sha256_of(wanting().cached) == SHA256
     assert len(list(wanting().cached.parent.iterdir())) == 1
+
+
+def test_a_worker_finds_its_own_copy_of_what_the_driver_pinned(home, remote, tmp_path):
+    """Paths are the driver's; the machine that loads has its home elsewhere, or lacks the file."""
+    driver = tmp_path / "drivers" / "file"
+    with pytest.raises(NightjarError, match=r"artifact efficientnet-lite0 is not on .+; `nightjar models pull` there"):
+        on_this_machine("efficientnet-lite0", driver)
+    shipped = next(row for row in table().values() if row.sources[0]["kind"] == "shipped")
+    assert sha256_of(on_this_machine(shipped.name, driver)) == shipped.sha256
+    driver.parent.mkdir()
+    driver.write_bytes(b"here")
+    assert on_this_machine("efficientnet-lite0", driver) == driver

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_registry.errors import NightjarError
-from pipelines.pieces import ENDS, KINDS, PASSING_ERRORS, RECEIPTS, Commit, Pieces, write_piece
+from pipelines.pieces import ENDS, KINDS, PASSING_ERRORS, RECEIPTS, Commit, Pieces, sweep, write_piece
+from pipelines.places import place
 from pipelines.rows import SIGNAL, ErrorCode
 from pipelines.stage import run_local
 from tests.pipelines.piece_writer import windows_of
@@ -163,6 +164,7 @@ class TestCommit:
                 "frames": 2,
                 "duration_ms": 2000,
                 "error_code": None,
+                "error_message": None,
                 "busy": [{"stage": "tower", "ms": 3.0}, {"stage": "decode", "ms": 1.0}],
             },
             {
@@ -171,6 +173,7 @@ class TestCommit:
                 "frames": 0,
                 "duration_ms": 30_000,
                 "error_code": "damaged",
+                "error_message": "it is damaged",
                 "busy": [{"stage": "decode", "ms": 1.0}],
             },
         ]
@@ -305,6 +308,66 @@ class TestDoneTwice:
         commit(tmp_path, window("a", error_code=code))
 
         assert Pieces(tmp_path).settled() == (set() if code in PASSING_ERRORS else {"a"})
+
+
+class TestWindowsThatFailed:
+    def test_a_window_that_failed_leaves_its_content_incomplete(self, tmp_path):
+        commit(tmp_path, window("a", 0, last=False, error_code="model_failed", attempts=1), window("a", 1))
+        content = Pieces(tmp_path).contents["a"]
+
+        assert (content.error_code, content.error_message) == ("model_failed", "it is model_failed")
+        assert content.windows == 2
+        assert Pieces(tmp_path).settled() == {"a"}
+        assert Pieces(tmp_path).examined() == set()
+
+    def test_how_it_ended_goes_before_how_a_window_failed(self, tmp_path):
+        commit(tmp_path, window("a", 0, last=False, error_code="model_failed"), window("a", 1, error_code="truncated"))
+        assert Pieces(tmp_path).contents["a"].error_code == "truncated"
+
+    def test_a_retry_that_went_well_takes_the_error_away_and_is_counted(self, tmp_path):
+        commit(tmp_path, window("a", 0, last=False), window("a", 1, error_code="model_crashed", attempts=3))
+        assert Pieces(tmp_path).contents["a"].attempts == 3
+        commit(tmp_path, window("a", 0, last=False), window("a", 1))
+        content = Pieces(tmp_path).contents["a"]
+
+        assert (content.error_code, content.attempts) == (None, 4)
+        assert Pieces(tmp_path).examined() == {"a"}
+
+    def test_pieces_of_before_attempts_were_counted_are_read(self, tmp_path):
+        commit(tmp_path, window("a"))
+        (path,) = tmp_path.glob("windows-*")
+        pq.write_table(pq.read_table(path).drop_columns(["attempts"]), path)
+
+        assert Pieces(tmp_path).contents["a"].attempts == 1
+
+
+class TestSweep:
+    def test_what_a_killed_run_left_goes_and_whole_pieces_stay(self, tmp_path):
+        commit(tmp_path, window("a"))
+        orphan = commit(tmp_path, window("b"))
+        (tmp_path / f"windows-{orphan}.parquet").unlink()
+        (tmp_path / f"windows-{orphan}.parquet.1a2b.part").write_bytes(b"half")
+
+        assert sweep(tmp_path) == 1  # somebody may still be writing the young piece
+        assert sweep(tmp_path, before_s=0) == len(KINDS)
+        assert sweep(tmp_path, before_s=0) == 0
+        assert Pieces(tmp_path).contents.keys() == {"a"}
+        assert scores(Pieces(tmp_path), "a") == []
+
+    def test_there_is_nothing_to_sweep_before_the_first_run(self, tmp_path):
+        assert sweep(tmp_path / "features") == 0
+
+
+class TestInAStore:
+    def test_pieces_are_the_same_there(self, tmp_path):
+        folder = place(f"memory://{tmp_path.name}/features")
+        rows = [window("a", 0, last=False, signals=[seen(0.5, 0, 1)]), window("a", 1, signals=[seen(0.25, 2, 3)])]
+        write_piece(folder, looked_at(rows[0]))
+        assert Pieces(folder).contents == {}
+        write_piece(folder, looked_at(rows[1]))
+
+        assert scores(Pieces(folder), "a") == [0.25, 0.5]
+        assert sweep(folder, before_s=0) == 0
 
 
 # A plain reference: look for each window among all rows of all pieces, newest first.

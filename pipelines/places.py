@@ -1,0 +1,178 @@
+"""Places that a night is kept in: a local folder or one in any store that fsspec knows.
+
+A file appears under its name when it is whole, and never before: on a disk it is written beside and renamed, in a
+store it is uploaded from a finished copy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model_registry.errors import NightjarError, UsageError
+
+if TYPE_CHECKING:  # it imports fsspec, which local folders do without
+    from upath import UPath
+
+Place: TypeAlias = "Path | UPath"
+T = TypeVar("T")
+URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+PART = ".part"  # how the name of an unfinished file ends
+ATTEMPTS = 5  # at a store that is busy or out of reach
+FIRST_PAUSE_S = 0.2  # then twice as long each time
+
+
+def place(text: str | Place) -> Place:
+    """Return the folder or file that a path or a URI names; raises UsageError for a store nobody can reach.
+
+    Listings of a store are not remembered: workers write there too.
+    """
+    if not isinstance(text, str):
+        return text
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return Path(text)
+    if scheme == "file":
+        return Path(rest.removeprefix("localhost"))
+    from upath import UPath
+
+    try:
+        return UPath(text, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{redacted(text)} cannot be reached by this installation: {reason}") from error
+
+
+def is_local(path: Place) -> bool:
+    """Whether a place is on a disk of this machine."""
+    return isinstance(path, Path)
+
+
+def redacted(text: str) -> str:
+    """Return the text with no user name, password or query in any URI of it."""
+    return URI.sub(lambda found: CREDENTIALS.sub("", found[0]).partition("?")[0], text)
+
+
+def make(folder: Place) -> None:
+    """Let a folder exist; a store has none."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def whole(path: Place) -> Iterator[IO[bytes]]:
+    """Lend a file to write: it appears under `path` when the block ends well, on disk or uploaded."""
+    if not isinstance(path, Path):
+        with tempfile.NamedTemporaryFile(prefix="nightjar-") as spool:
+            yield cast("IO[bytes]", spool)
+            spool.flush()
+            _patiently(path, lambda: path.fs.put_file(spool.name, path.path))
+        return
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PART}")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_table(path: Place, table: pa.Table) -> None:
+    """Write a Parquet file."""
+    with whole(path) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def write_text(path: Place, text: str) -> None:
+    """Write text as UTF-8; what UTF-8 cannot say is escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Place, content: bytes) -> None:
+    """Write a small file."""
+    with whole(path) as file:
+        file.write(content)
+
+
+def read_bytes(path: Place) -> bytes:
+    """Read a file whole; raises FileNotFoundError."""
+    if isinstance(path, Path):
+        return path.read_bytes()
+    found: bytes = _patiently(path, lambda: path.fs.cat_file(path.path))
+    return found
+
+
+def read_table(path: Place, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a Parquet file; with a schema, columns that it lacks are null. Raises OSError or ArrowException."""
+    with opened(path) as source:
+        return pq.read_table(source, columns=columns, schema=schema)
+
+
+@contextmanager
+def opened(path: Place) -> Iterator[str | pa.BufferReader]:
+    """Lend a file to a Parquet reader; one in a store is fetched whole."""
+    yield str(path) if isinstance(path, Path) else pa.BufferReader(read_bytes(path))
+
+
+def listed(folder: Place, pattern: str) -> list[Place]:
+    """Return the files of a folder whose names match, in order; none if there is no such folder."""
+    if isinstance(folder, Path):
+        return [*sorted(folder.glob(pattern))]
+    return [*sorted(_patiently(folder, lambda: list(folder.glob(pattern))), key=str)]
+
+
+def exists(path: Place) -> bool:
+    """Whether there is such a file or folder."""
+    if isinstance(path, Path):
+        return path.exists()
+    return bool(_patiently(path, path.exists))
+
+
+def remove(path: Place) -> None:
+    """Remove a file; done twice it does nothing."""
+    if isinstance(path, Path):
+        path.unlink(missing_ok=True)
+    else:
+        _patiently(path, lambda: path.unlink(missing_ok=True))
+
+
+def sync(folder: Place) -> None:
+    """Put the names of a local folder on disk: a power cut must not keep a later file and lose an earlier one."""
+    if isinstance(folder, Path):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _patiently(path: Place, ask: Callable[[], T]) -> T:
+    """Ask a store again while it is busy; what it says in the end is one sentence without a secret."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return ask()
+        except (FileNotFoundError, FileExistsError, PermissionError):
+            raise
+        except Exception as error:  # every store has errors of its own
+            if attempt == ATTEMPTS:
+                raise NightjarError(f"{redacted(str(path))} cannot be reached: {_kind(error)}") from error
+            time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _kind(error: Exception) -> str:
+    text = redacted((str(error) or "").splitlines()[0] if str(error) else "")
+    return f"{type(error).__name__}: {text}"[:200]
