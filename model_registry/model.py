@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
+from model_registry.artifacts import on_this_machine
 from model_registry.errors import NightjarError
+from model_registry.memory import is_out_of_memory, release
 
 Item = NDArray[np.generic]
 Vector = NDArray[np.float32]
@@ -159,38 +161,64 @@ class ModelRef:
         return self.model_class.spec
 
     def load(self, device: str = "cpu") -> AnyModel:
-        """Load the pinned weights onto `device`."""
-        return self.model_class.load({name: Path(path) for name, path in self.weights}, device)
+        """Load the pinned weights onto `device`; raises NightjarError on a machine that lacks them."""
+        return self.model_class.load({name: on_this_machine(name, Path(path)) for name, path in self.weights}, device)
 
 
 def predict_all(model: AnyModel, items: Sequence[Any]) -> NDArray[np.float32]:
-    """Run `items` through in batches of at most `max_batch`; float32 [len(items), width].
+    """Run `items` through in batches of at most `max_batch`, halved where memory is short; float32 [len(items), width].
 
     Raises NightjarError where a model breaks its promise: one finite vector an item, a head's scores in [0, 1].
     """
     spec = model.spec
     out = np.empty((len(items), spec.width), np.float32)
-    for start in range(0, len(items), spec.max_batch):
-        batch = items[start : start + spec.max_batch]
-        vectors = model.predict(batch)
-        _check_shapes(spec, vectors, len(batch))
-        out[start : start + len(batch)] = vectors
+    for start, vectors in _in_batches(model, items):
+        _check_shapes(spec, vectors)
+        out[start : start + len(vectors)] = vectors
     _check_values(spec, out)
     return out
 
 
 def read_all(model: AnyModel, items: Sequence[Any]) -> list[Any]:
-    """Run `items` through a model that writes spans or lines, in batches of at most `max_batch`.
+    """Run `items` through a model that writes spans or lines, in batches as `predict_all` does.
 
     Raises NightjarError where it does not return one result an item.
     """
-    found: list[Any] = []
-    for start in range(0, len(items), model.spec.max_batch):
-        batch = items[start : start + model.spec.max_batch]
-        results = model.predict(batch)
+    return [result for _, results in _in_batches(model, items) for result in results]
+
+
+def _in_batches(model: AnyModel, items: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield where each batch starts, and one result an item.
+
+    What fits is remembered for this call only: who shares the memory may be gone by the next, and finding out again
+    costs one failed batch.
+    """
+    start, most = 0, model.spec.max_batch
+    while start < len(items):
+        batch = items[start : start + most]
+        results = _predicted(model, batch)
+        if results is None:
+            most = max(1, len(batch) // 2)
+            release()
+            continue
         _check_count(model.spec, results, len(batch))
-        found.extend(results)
-    return found
+        yield start, results
+        start += len(batch)
+
+
+def _predicted(model: AnyModel, batch: Sequence[Any]) -> list[Any] | None:
+    """Return None where the batch is too large for the memory; what it held is free once this has returned."""
+    try:
+        return model.predict(batch)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            device = getattr(model, "device", "cpu")
+            raise NightjarError(
+                f"model {model.spec.name} has too little memory on {device} for a batch of 1"
+            ) from error
+        return None
 
 
 def _check_count(spec: ModelSpec, results: Sequence[object], wanted: int) -> None:
@@ -198,8 +226,7 @@ def _check_count(spec: ModelSpec, results: Sequence[object], wanted: int) -> Non
         raise NightjarError(f"model {spec.name} returned {len(results)} results for {wanted} items")
 
 
-def _check_shapes(spec: ModelSpec, vectors: Sequence[Vector], wanted: int) -> None:
-    _check_count(spec, vectors, wanted)
+def _check_shapes(spec: ModelSpec, vectors: Sequence[Vector]) -> None:
     if wrong := {vector.shape for vector in vectors} - {(spec.width,)}:
         raise NightjarError(f"model {spec.name} returned a vector of shape {min(wrong)}, wanted ({spec.width},)")
 

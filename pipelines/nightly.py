@@ -12,6 +12,7 @@ from pipelines.copyright.picture.views import DescribeViews
 from pipelines.copyright.sound.listen import Listen
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.stage import Decode
+from pipelines.guard import Guarded
 from pipelines.ocr.shown import ReadFrames
 from pipelines.pieces import Commit
 from pipelines.predict import Predict
@@ -52,10 +53,15 @@ def nightly_stages(
     """Decode once, embed once, many heads: frames reach one actor and no further."""
     looking, listening = _looking(bundle, machines), _listening(bundle, machines)
     stages: list[Stage] = [Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus)]
-    stages += _pools(looking, listening, machines)
+    stages += [Guarded.over(pool, attempts_of(folder)) for pool in _pools(looking, listening, machines)]
     stages.append(Commit(folder=folder, cpus=machines.commit_cpus))
     check(stages, SOURCE)
     return stages
+
+
+def attempts_of(folder: str) -> str:
+    """Where the workers that write features to this folder or URI keep their journal."""
+    return f"{folder.rstrip('/')}/attempts"
 
 
 def _looking(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
@@ -89,7 +95,7 @@ def _listening(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
     ]
 
 
-def _pools(looking: list[Stage], listening: list[Stage], machines: Machines) -> list[Stage]:
+def _pools(looking: list[Stage], listening: list[Stage], machines: Machines) -> list[Together]:
     """One actor pool for all, or another for speech, which on a GPU takes longer than all frames do."""
     first = partial(Together.of, cpus=machines.model_cpus, gpus=machines.model_gpus, actors=machines.model_actors)
     if not machines.speech_actors:

@@ -63,6 +63,7 @@ WINDOWS = pa.schema(
         ("error_code", pa.string()),
         ("error_message", pa.string()),
         ("decode_ms", pa.float64()),  # what the decode child spent
+        ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
     ]
 )
 
@@ -125,6 +126,9 @@ class ErrorCode(StrEnum):
     TIMEOUT = "timeout"
     CRASHED = "decoder_crashed"
     NOT_EXAMINED = "not_examined"
+    MODEL_FAILED = "model_failed"
+    MODEL_CRASHED = "model_crashed"
+    MODEL_TIMEOUT = "model_timeout"
 
 
 class MediaError(Exception):

@@ -5,16 +5,22 @@ Ray's workers import this file: `ModelRef(implementation="tests.fakes:FakeTower"
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
-from model_registry.model import InputKind, Item, Model, ModelRef, ModelSpec, Vector
+from model_registry.model import InputKind, Item, Model, ModelRef, ModelSpec, Vector, predict_all
+from pipelines.rows import SIGNAL, windows_of_frames
 from pipelines.stage import Stage, Work
 
 LABELS = ("Violence/Weapons", "Gambling")
@@ -171,6 +177,21 @@ class CountDown(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FullDisk(Stage):
+    """Nothing can be written where it runs."""
+
+    code: int
+    reads: tuple[str, ...] = ("content_sha256",)
+
+    def open(self) -> Work:
+        def work(table: pa.Table) -> Iterator[pa.Table]:
+            raise OSError(self.code, os.strerror(self.code))
+            yield table
+
+        return work
+
+
+@dataclass(frozen=True, kw_only=True)
 class WhereAmI(Stage):
     """Write `process/how often it opened such a stage` into a column: an actor opens once."""
 
@@ -189,3 +210,89 @@ class WhereAmI(Stage):
 
 
 _opened = 0
+
+
+class Poison(IntEnum):
+    """The brightness of a frame that harms `FragileHead`, and how."""
+
+    ABORT = 201
+    SEGFAULT = 202
+    KILL = 203  # as the system does for want of memory
+    HANG = 204  # in C, holding the interpreter's lock
+    SPIN = 205  # in C, in one call of a regular expression
+    RAISE = 206
+    NAN = 207
+    KILL_TWICE = 208  # and then never again
+    FULL = 209  # the disk, not the frame
+    QUIT = 210
+
+
+class FragileHead(FakeFrameHead):
+    """A fake head that some frames harm; `tokens` is a folder in which it counts what cannot be counted in memory."""
+
+    spec = replace(FakeFrameHead.spec, name="fragile_head")
+
+    def __init__(self, tokens: Path | None = None) -> None:
+        self.tokens = tokens
+
+    def predict(self, batch: Sequence[Item]) -> list[Vector]:
+        scores = super().predict(batch)
+        for row, frame in enumerate(batch):
+            if (value := int(frame.flat[0])) in set(Poison):
+                scores[row] = self._harmed(Poison(value), scores[row])
+        return scores
+
+    def _harmed(self, poison: Poison, score: Vector) -> Vector:
+        match poison:
+            case Poison.ABORT:
+                os.abort()
+            case Poison.SEGFAULT:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case Poison.KILL:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Poison.HANG:
+                ctypes.PyDLL(None).sleep(1000)
+            case Poison.SPIN:
+                re.match(r"(a+)+$", "a" * 64 + "b")
+            case Poison.RAISE:
+                raise RuntimeError("it broke\nin two lines")
+            case Poison.NAN:
+                return score * np.float32(np.nan)
+            case Poison.KILL_TWICE:
+                self._kill_twice()
+            case Poison.FULL:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            case Poison.QUIT:
+                raise KeyboardInterrupt
+        return score
+
+    def _kill_twice(self) -> None:
+        assert self.tokens is not None
+        if len(done := list(self.tokens.iterdir())) < 2:
+            (self.tokens / str(len(done))).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragile(Stage):
+    """Frames to one signal a frame, by `FragileHead`; frames and sound go."""
+
+    tokens: str = ""
+    reads: tuple[str, ...] = ("frames_THWC", "frame_ms", "frame_height", "frame_width", "audio_16k")
+    writes: tuple[str, ...] = ("signals",)
+    drops: tuple[str, ...] = ("frames_THWC", "audio_16k")
+
+    def open(self) -> Work:
+        head = FragileHead(Path(self.tokens) if self.tokens else None)
+
+        def work(table: pa.Table) -> Iterator[pa.Table]:
+            windows = windows_of_frames(table)
+            scores_NL = predict_all(head, [frame for frames in windows for frame in frames])
+            cells, start = [], 0
+            for frames in windows:
+                rows = scores_NL[start : start + len(frames)]
+                cells.append([{"label": LABELS[0], "score": float(score), "source": "fragile"} for score in rows[:, 0]])
+                start += len(frames)
+            yield table.append_column("signals", pa.array(cells, pa.list_(SIGNAL))).drop_columns(list(self.drops))
+
+        return work
