@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import (
 
 console = Console(stderr=True)
 LINE_EVERY_S = 10.0
+listeners: list[Callable[[str], None]] = []  # a run's log hears what the person is told
 
 
 class Bar:
@@ -52,11 +53,14 @@ def bar(title: str, total: int) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    quiet = not console.is_terminal or not total  # of a step of no known length a bar says nothing
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task(title, total=total, note="")
         yield Bar(progress, task, title, total)
 
 
 def say(message: str) -> None:
-    """One line for the person, without markup."""
+    """One line for the person, without markup, and for whoever else listens."""
+    for listener in listeners:
+        listener(message)
     console.print(message, markup=False, highlight=False, soft_wrap=True)
