@@ -17,9 +17,14 @@ COMMANDS = {
     "scan": "judge files, folders, globs or URIs now",
     "rescan": "look again at stored nights with a newer bank or lexicon; decodes nothing",
     "judge": "judge a stored night again under another policy",
+    "status": "how nights stand: during a run, after it, after a crash",
     "subtitles": "write what a video says or shows as WebVTT",
     "bank": "the reference bank: add, remove, disable, enable, list, stats, export",
     "models": "list, pull, register, promote and fit models",
+    "nightly": "run every night that is due, missed ones too",
+    "schedule": "that schedule as a cron entry or a Kubernetes manifest",
+    "plan": "how many machines, hours and how much money a night takes",
+    "prune": "let features, pictures and transcripts of old nights go; decisions stay",
     "bench": "run the benchmarks",
 }
 
@@ -65,6 +70,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = _fail(args.command, "interrupted; run the same command again to go on", 130)
     except BrokenPipeError:
         status = 0  # the reader of our output has seen enough
+    except OSError as error:
+        if not error.strerror:
+            raise
+        from pipelines.places import redacted
+
+        where = f"{redacted(str(error.filename))}: " if error.filename else ""
+        status = _fail(args.command, f"{where}{error.strerror}", 1)
     sys.exit(status)
 
 

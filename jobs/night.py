@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import platform
-import shlex
-import sys
 import time
-from collections import Counter
+import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from jobs import progress, session
-from jobs.outcome import counts, text_facts, write_report
+from jobs.outcome import counts, summary_line, text_facts, write_report
 from jobs.recipes import Recipe, machines_for, match_machine, read_machine, rows_a_task
+from jobs.watching.meter import Meter
+from jobs.watching.watch import Watch
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
-from pipelines.nightly import Machines, nightly_stages
-from pipelines.pieces import Pieces
+from pipelines.attempts import Attempts
+from pipelines.lock import lock
+from pipelines.nightly import Machines, attempts_of, nightly_stages
+from pipelines.pieces import Pieces, sweep
+from pipelines.places import Place, make, place, write_table
 from pipelines.risk.judge import Night, Tally, judge_night
-from pipelines.run import hash_contents, look, unsettled
+from pipelines.rows import ErrorCode
+from pipelines.run import hash_contents, look, refuse_unshared, unsettled
 from pipelines.text.night import read_texts, reader_of
 from pipelines.text.readings import Readings
 from pipelines.text.transcripts import lines_of_night
@@ -51,101 +55,135 @@ LIBRARIES = (
     "rapidocr",
     "hyperscan",
 )
-
-
-@dataclass
-class Meter:
-    """What the receipts of a run add up to."""
-
-    contents: int = 0
-    frames: int = 0
-    video_ms: int = 0
-    errors: int = 0
-    busy_ms: Counter[str] = field(default_factory=Counter)
-
-    def read(self, receipts: pa.Table) -> int:
-        """Add receipts; return how many contents they finish."""
-        finished = 0
-        for row in receipts.to_pylist():
-            self.frames += row["frames"]
-            for entry in row["busy"]:
-                self.busy_ms[entry["stage"]] += entry["ms"]
-            if row["last"]:
-                finished += 1
-                self.video_ms += row["duration_ms"] or 0
-                self.errors += row["error_code"] is not None
-        self.contents += finished
-        return finished
+BROKEN_FROM = 20  # videos that the models fail on, if they are most
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a night left behind."""
 
-    folder: Path
+    folder: Place
     tally: Tally
     summary: dict[str, Any]
 
 
-def run_night(
-    job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder: Path, day: date | None = None
-) -> Outcome:
-    """Hash, look, match, judge, report. Run it again after any kill: what is finished is not done again.
+@dataclass(frozen=True)
+class How:
+    """How a night is run again, or beside another."""
 
-    `day` is the one on which licences have to hold, today by default.
-    """
-    began, day = time.monotonic(), day or datetime.now(UTC).date()
-    features = folder / "features"
-    _prepare(folder, manifest)
+    day: date | None = None  # on which licences have to hold, today by default
+    retry_failed: bool = False  # look again at what ended in an error
+    wait: bool = False  # for a run of the same night, instead of refusing
+
+
+def run_night(
+    job: str, heading: str, manifest: pa.Table, recipe: Recipe, folder: Place, how: How | None = None
+) -> Outcome:
+    """Hash, look, match, read, judge, report. Run it again after any kill: what is finished is not done again."""
+    how = how or How()
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    _prepare(folder)
+    with lock(folder, job, wait=how.wait), Watch(folder, job, run, heading, versions(recipe)) as watch:
+        return _run_night(watch, heading, manifest, recipe, how)
+
+
+def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, how: How) -> Outcome:
+    began, day, folder = time.monotonic(), how.day or datetime.now(UTC).date(), watch.folder
+    features, pieces_folder = folder / "features", folder / "features" / recipe.features
+    write_table(folder / "manifest.parquet", manifest)
+    sweep(pieces_folder)
     with session.PeakMemory() as memory, session.ray_up() as resources:
+        refuse_unshared(folder)
         machines = machines_for(resources, recipe.bundle)
-        contents = _hash(manifest, features, recipe)
-        pieces_folder = features / recipe.features
-        meter = _look(contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0))
+        contents = _hash(watch, manifest, features, recipe)
+        _look(watch, manifest, contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0), how)
         pieces = Pieces(pieces_folder)
-        matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
-        readings = _read(recipe, folder / "manifest.parquet", contents, pieces, resources)
+        with watch.step("matching", 0):
+            matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
+        readings = _read(watch, recipe, contents, pieces, resources)
     matched = matching.matched if matching else None
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
-    tally = judge_night(night, recipe.policy, folder)
-    summary = _summary(job, recipe, tally, meter, time.monotonic() - began, memory.peak_bytes)
+    with watch.step("judging", manifest.num_rows) as step:
+        tally = judge_night(night, recipe.policy, folder, advance=step.advance)
+    summary = _summary(watch, recipe, tally, time.monotonic() - began, memory.peak_bytes)
     summary["run"]["day"] = day.isoformat()
+    summary["machine"] = {**_machine(resources), "machines": asdict(machines)}
     if matching:
         summary["copyright"] = matching.facts()
     if readings:
         summary["text"] = text_facts(readings, tally)
-    _log(job, summary, recipe, machines)
-    write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
+    with watch.step("reporting", 0):
+        _log(watch.job, summary, recipe, machines)
+        write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
+    watch.summary = summary_line(summary)
     return Outcome(folder, tally, summary)
 
 
-def _prepare(folder: Path, manifest: pa.Table) -> None:
+def _prepare(folder: Place) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / "manifest.part"
-        pq.write_table(manifest, part)
-        part.replace(folder / "manifest.parquet")
+        make(folder)
     except OSError as error:
         raise UsageError(f"output {folder} cannot be written: {error.strerror}") from error
 
 
-def _hash(manifest: pa.Table, features: Path, recipe: Recipe) -> pa.Table:
-    with progress.bar("hashing", manifest.num_rows) as bar:
+def _machine(resources: Mapping[str, float]) -> dict[str, Any]:
+    nodes = sum(name.startswith("node:") and not name.startswith("node:__") for name in resources)
+    return {"cpus": resources.get("CPU", 0.0), "gpus": resources.get("GPU", 0.0), "nodes": nodes}
+
+
+def _hash(watch: Watch, manifest: pa.Table, features: Place, recipe: Recipe) -> pa.Table:
+    with watch.step("hashing", manifest.num_rows) as step:
         known = features / "contents.parquet"
-        return hash_contents(manifest, known, recipe.limits, lambda table: bar.advance(table.num_rows))
+        contents = hash_contents(manifest, known, recipe.limits, lambda table: step.advance(table.num_rows))
+    watch.ids(contents)
+    return contents
 
 
-def _look(contents: pa.Table, folder: Path, recipe: Recipe, machines: Machines, cpus: float) -> Meter:
-    meter = Meter()
-    todo = unsettled(contents, Pieces(folder))
+def _look(
+    watch: Watch,
+    manifest: pa.Table,
+    contents: pa.Table,
+    folder: Place,
+    recipe: Recipe,
+    machines: Machines,
+    cpus: float,
+    how: How,
+) -> None:
+    pieces = Pieces(folder)
+    settled = pieces.examined() if how.retry_failed else pieces.settled()
+    todo = unsettled(contents, settled)
+    attempts = Attempts(place(attempts_of(str(folder.absolute()))))
+    if how.retry_failed:
+        attempts.clear()
+    watch.queue(*_waiting(manifest, contents, todo))
     stages = nightly_stages(recipe.bundle, recipe.sampling, recipe.limits, machines, str(folder.absolute()))
-    with progress.bar("looking", todo.num_rows) as bar:
+    with watch.step("looking", todo.num_rows) as step:
 
         def advance(receipts: pa.Table) -> None:
-            bar.advance(meter.read(receipts), f"{meter.frames} frames, {meter.errors} errors")
+            finished = watch.receipts(receipts)
+            step.advance(finished, f"{watch.meter.frames} frames, {watch.meter.errors} errors")
+            refuse_broken_models(watch.meter)
 
         look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
-    return meter
+    attempts.clear()
+
+
+def _waiting(manifest: pa.Table, contents: pa.Table, todo: pa.Table) -> tuple[int, str | None]:
+    """How many uploads wait to be looked at, and when the oldest of them came."""
+    waits = pc.is_in(contents["content_sha256"], value_set=todo["content_sha256"].combine_chunks())
+    ids = contents["video_id"].filter(waits)
+    rows = manifest.filter(pc.is_in(manifest["video_id"], value_set=ids.combine_chunks()))
+    return rows.num_rows, pc.min(rows["uploaded_at"]).as_py()
+
+
+def refuse_broken_models(meter: Meter) -> None:
+    """Raise where most videos fail in the models: that is no video's fault, and a morning of errors helps nobody."""
+    failed = meter.errors_by_code[ErrorCode.MODEL_FAILED.value]
+    if failed >= BROKEN_FROM and failed > meter.contents / 2:
+        raise NightjarError(
+            f"the models failed on {failed} of {meter.contents} videos, so they are broken and not the videos: "
+            "mend them and run the same command with --retry-failed"
+        )
 
 
 def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]) -> Matching:
@@ -155,25 +193,28 @@ def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[st
 
 
 def _read(
-    recipe: Recipe, manifest: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]
+    watch: Watch, recipe: Recipe, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]
 ) -> Readings | None:
     """Read what is said, shown and written, with the recipe's lexicons and text models."""
     if recipe.lexicons is None:
         return None
-    texts = list(dict.fromkeys(line.text for _, _, line in lines_of_night(manifest, contents, pieces)))
+    lines = lines_of_night(watch.folder / "manifest.parquet", contents, pieces)
+    texts = list(dict.fromkeys(line.text for _, _, line in lines))
     readings = Readings.made_by(reader_of(recipe.bundle, recipe.lexicons), pieces.folder / "text")
-    with progress.bar("reading", len(texts)) as bar:
-        return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), bar.advance)
+    with watch.step("reading", len(texts)) as step:
+        return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), step.advance)
 
 
-def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float, peak_bytes: int) -> dict[str, Any]:
+def _summary(watch: Watch, recipe: Recipe, tally: Tally, took_s: float, peak_bytes: int) -> dict[str, Any]:
+    meter = watch.meter
     hours = meter.video_ms / 3.6e6
     return {
         "run": {
-            "job": job,
+            "job": watch.job,
+            "id": watch.run,
             "started_at": datetime.fromtimestamp(time.time() - took_s, UTC).isoformat(timespec="seconds"),
             "seconds": round(took_s, 3),
-            "command": shlex.join(["nightjar", *sys.argv[1:]]),
+            "command": watch.command,
             "features": recipe.features,
         },
         "counts": counts(tally) | {"contents_looked_at": meter.contents},
@@ -183,6 +224,7 @@ def _summary(job: str, recipe: Recipe, tally: Tally, meter: Meter, took_s: float
             "frames": meter.frames,
             "hours": round(hours, 6),
         },
+        "steps_s": watch.steps_s,
         "busy_s": {stage: round(ms / 1000, 3) for stage, ms in meter.busy_ms.most_common()},
         "peak_memory_mb": round(peak_bytes / 1e6),
         "versions": versions(recipe),

@@ -15,6 +15,7 @@ import psutil
 
 from model_registry import store
 from model_registry.errors import NightjarError
+from pipelines.run import cluster_resources
 
 EXPERIMENT = "nightjar"
 LOCAL_STORE_BYTES = 2 << 30
@@ -45,7 +46,7 @@ def ray_up(cpus: int | None = None) -> Iterator[Mapping[str, float]]:
         if not ray.is_initialized():
             with _quiet_stderr():
                 ray.init(**({"address": "auto"} if folder is None else _local(folder, cpus)), **_LOGGING)
-        yield ray.cluster_resources()
+        yield cluster_resources()
     finally:
         if folder:
             ray.shutdown()

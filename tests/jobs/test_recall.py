@@ -16,7 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.lock import lock
+from pipelines.pieces import write_piece
 from tests.mixed import write_video
+from tests.windows import looked_at, window
 
 pytestmark = pytest.mark.usefixtures("lite")
 VIDEOS = 12
@@ -106,6 +109,57 @@ def test_a_killed_run_is_finished_by_running_it_again(manifest, night, tmp_path)
     assert done.returncode == 0, done.stderr
     assert verdicts(folder) == verdicts(night)
     assert json.loads((folder / "summary.json").read_text())["counts"]["contents_looked_at"] < VIDEOS
+
+
+def test_what_failed_is_listed_and_looked_at_again_when_asked(manifest, night, tmp_path):
+    """A decoder crashed on one content; the next run leaves it alone, --retry-failed does not."""
+    again = shutil.copytree(night, tmp_path / night.name)
+    (features,) = {path.parent for path in again.rglob("windows-*.parquet")}
+    sha256 = verdicts(night)[1]["content_sha256"]
+    write_piece(features, looked_at(window(sha256, error_code="decoder_crashed", attempts=2)))
+
+    done = subprocess.run(command(manifest, tmp_path), capture_output=True, text=True, timeout=300)
+    failed = {row["video_id"]: row for row in pq.read_table(again / "failed.parquet").to_pylist()}
+    assert (done.returncode, failed.keys()) == (0, {"v1", "gone"})
+    assert (failed["v1"]["error_code"], failed["v1"]["attempts"]) == ("decoder_crashed", 3)
+    assert verdicts(again)[1]["suggestion"] == "review"
+
+    retry = [*command(manifest, tmp_path), "--retry-failed"]
+    done = subprocess.run(retry, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert verdicts(again) == verdicts(night)
+    assert pq.read_table(again / "failed.parquet")["video_id"].to_pylist() == ["gone"]
+    assert json.loads((again / "summary.json").read_text())["counts"]["contents_looked_at"] == 1
+
+
+def test_two_runs_of_one_night_do_not_meet(manifest, tmp_path):
+    with lock(tmp_path / "dt=2026-11-21", "recall"):
+        done = subprocess.run(command(manifest, tmp_path), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert f"dt=2026-11-21 is being worked at by recall, process {os.getpid()} on " in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own that can grow; only root has one."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_room(manifest, night, small_disk):
+    done = subprocess.run(command(manifest, small_disk), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (small_disk / night.name / "verdicts.parquet").exists()
+
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    done = subprocess.run(command(manifest, small_disk), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert verdicts(small_disk / night.name) == verdicts(night)
 
 
 def test_judging_again_opens_no_video_and_needs_no_model(night, tmp_path):
