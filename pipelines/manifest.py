@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from model_registry.errors import UsageError
+from pipelines.listing import (
+    WITHOUT_FOLDERS,
+    files_below,
+    here,
+    is_folder,
+    is_glob,
+    is_remote,
+    matches,
+    printable,
+)
+from pipelines.places import redacted
 from pipelines.rows import MANIFEST
 from pipelines.tables import is_table, read_table
 
@@ -23,11 +33,26 @@ REQUIRED = ("video_id", "uri")
 def read_manifest(source: str, limit: int | None = None) -> pa.Table:
     """Read a table, a folder or a glob into MANIFEST columns; raises UsageError.
 
-    Paths in a table that are not absolute start from the current folder.
+    A folder that holds tables is their union, another is the videos in it. Paths in a table that are not absolute
+    start from the current folder.
     """
-    if is_table(source):
-        return _absolute(_checked(read_table(source), f"manifest {source}", limit))
+    if is_table(source) and not (is_remote(source) and source.endswith(".parquet") and is_folder(source)):
+        return _absolute(_checked(_read([source]), f"manifest {redacted(source)}", limit))
+    if is_folder(source):
+        inside = source if source.endswith("/") else f"{source}/"
+        if parts := [inside + file for file in files_below(source) if _is_part(file)]:
+            return _absolute(_checked(_read(parts), f"manifest {redacted(printable(source))}", limit))
+        source = inside if is_remote(source) else source
     return manifest_of_paths([source], limit)
+
+
+def _is_part(file: str) -> bool:
+    """Whether a file below a manifest's folder is a table of it, not a mark or a temporary file of its writer."""
+    return is_table(file) and not any(part.startswith("_") for part in file.split("/"))
+
+
+def _read(sources: Iterable[str]) -> Iterator[_Part]:
+    return (_Part(f"manifest {redacted(printable(source))}", read_table(source)) for source in sources)
 
 
 def manifest_of_paths(paths: Sequence[str], limit: int | None = None) -> pa.Table:
@@ -42,8 +67,13 @@ def manifest_of_paths(paths: Sequence[str], limit: int | None = None) -> pa.Tabl
             by_uri.setdefault(video.uri, video)
     names = _unique_names(list(by_uri.values()))
     rows = [{"video_id": name, "uri": uri} for name, uri in zip(names, by_uri, strict=True)]
-    given = ", ".join(map(_text, paths[:3])) + (", …" if len(paths) > 3 else "")
-    return _checked(pa.Table.from_pylist(rows, MANIFEST), f"input {given}", limit)
+    given = ", ".join(redacted(printable(path)) for path in paths[:3]) + (", …" if len(paths) > 3 else "")
+    return _checked([_Part(f"input {given}", pa.Table.from_pylist(rows, MANIFEST))], f"input {given}", limit)
+
+
+class _Part(NamedTuple):
+    name: str  # as errors call it
+    table: pa.Table
 
 
 class _Video(NamedTuple):
@@ -62,45 +92,54 @@ def _unique_names(videos: Sequence[_Video]) -> list[str]:
 
 
 def _expand(path: str) -> Iterator[_Video]:
-    """Every file behind a path."""
-    if "://" in path:
-        yield _Video(_text(path), _text(path), _text(path))
-    elif os.path.isdir(path):
-        for file in _files_below(path):
-            full = os.path.join(path, file)
-            yield _Video(_uri(full), _text(file), _text(full))
+    """Every file behind a path. A URI that ends in / is a folder, one with *, ? or [ a glob, others are videos."""
+    local = here(path)
+    if is_remote(path):
+        yield from _expand_remote(path)
+    elif os.path.isdir(local):
+        for file in _videos_below(local):
+            full = os.path.join(local, file)
+            yield _Video(_uri(full), printable(file), printable(full))
+    elif "://" in path:
+        yield _Video(printable(path), printable(path), printable(path))
     elif os.path.lexists(path):
-        yield _Video(_uri(path), _text(path), _text(path))
+        yield _Video(_uri(path), printable(path), printable(path))
     else:
-        matches = sorted(glob.glob(path, recursive=True))
-        if not matches:
-            raise UsageError(f"{path!r} is no file, folder or URI, and no file matches it")
-        for match in matches:
-            yield from _expand(match)
+        yield from _expand_matches(path)
 
 
-def _files_below(folder: str) -> Iterator[str]:
-    """Every file, those of a folder before its subfolders, both in order; links to folders are not followed."""
-    for here, folders, files in os.walk(folder, onerror=_refuse_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield os.path.relpath(os.path.join(here, name), folder)
+def _expand_remote(uri: str) -> Iterator[_Video]:
+    if is_glob(uri):
+        yield from _expand_matches(uri)
+    elif uri.endswith("/") and not uri.startswith(WITHOUT_FOLDERS):
+        for file in _videos_below(uri):
+            full = f"{uri.rstrip('/')}/{file}"
+            yield _Video(full, file, full)
+    else:
+        yield _Video(printable(uri), printable(uri), printable(uri))
 
 
-def _refuse_unreadable(error: OSError) -> NoReturn:
-    raise UsageError(f"folder {_text(str(error.filename))} cannot be read: {error.strerror}") from error
+def _expand_matches(pattern: str) -> Iterator[_Video]:
+    found = matches(pattern)
+    if not found:
+        raise UsageError(f"{pattern!r} is no file, folder or URI, and no file matches it")
+    for match in found:
+        yield from _expand(f"{match}/" if is_remote(match) and is_folder(match) else match)
 
 
-def _text(path: str) -> str:
-    """Make a name printable that is not UTF-8 on disk."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _videos_below(folder: str) -> Iterator[str]:
+    """Every file but the marks that writers leave: `_SUCCESS` and others that start with _ and have no suffix."""
+    return (file for file in files_below(folder) if not _is_mark(file.rpartition("/")[2]))
+
+
+def _is_mark(name: str) -> bool:
+    return name.startswith("_") and "." not in name
 
 
 def _uri(path: str) -> str:
     """A path, absolute; percent-encoded as `file://` where it is not UTF-8."""
     absolute = os.path.abspath(path)
-    return absolute if _text(absolute) == absolute else Path(absolute).as_uri()
+    return absolute if printable(absolute) == absolute else Path(absolute).as_uri()
 
 
 def _absolute(manifest: pa.Table) -> pa.Table:
@@ -109,19 +148,28 @@ def _absolute(manifest: pa.Table) -> pa.Table:
     return manifest.set_column(1, MANIFEST.field("uri"), pa.array(uris, pa.string()))
 
 
-def _checked(table: pa.Table, source: str, limit: int | None) -> pa.Table:
-    """Hold the table to MANIFEST, fill what is optional, cut it to `limit` rows."""
-    if table.num_rows == 0:
+def _checked(parts: Iterable[_Part], source: str, limit: int | None) -> pa.Table:
+    """Hold every part to MANIFEST and their union to unique ids, cut it to `limit` rows."""
+    parts = [_Part(part.name, _in_order(part)) for part in parts if part.table.num_rows]
+    if not parts:
         raise UsageError(f"{source} is empty, wanted at least one video")
+    whole = pa.concat_tables(part.table for part in parts)
+    _refuse_repeated(parts, whole, source)
+    return whole if limit is None else whole.slice(0, limit)
+
+
+def _in_order(part: _Part) -> pa.Table:
+    """The columns of MANIFEST, those that are optional filled."""
+    source, table = part
     names = Counter(table.column_names)
     if missing := [name for name in REQUIRED if name not in names]:
         raise UsageError(f"{source} lacks {', '.join(missing)}; its columns are {', '.join(names)}")
     if twice := [name for name in MANIFEST.names if names[name] > 1]:
         raise UsageError(f"{source} has more than one column {', '.join(twice)}")
     whole = pa.table([_column(table, field, source) for field in MANIFEST], schema=MANIFEST)
-    _refuse_blank_or_repeated(whole, source)
+    _refuse_blank(whole, source)
     _refuse_odd_risk(whole, source)
-    return whole if limit is None else whole.slice(0, limit)
+    return whole
 
 
 def _column(table: pa.Table, field: pa.Field, source: str) -> pa.ChunkedArray:
@@ -144,14 +192,20 @@ def _reads_as_text(kind: pa.DataType, name: str) -> bool:
     return plain or kinds.is_integer(kind) or (name == "uploaded_at" and kinds.is_temporal(kind))
 
 
-def _refuse_blank_or_repeated(table: pa.Table, source: str) -> None:
+def _refuse_blank(table: pa.Table, source: str) -> None:
     for name in REQUIRED:
         blank = pc.equal(pc.utf8_trim_whitespace(table[name]), "").fill_null(True).to_pylist()
         if any(blank):
             raise UsageError(f"{source}: {name} is empty in row {blank.index(True) + 1}")
-    repeated = [video_id for video_id, count in Counter(table["video_id"].to_pylist()).items() if count > 1]
+
+
+def _refuse_repeated(parts: Sequence[_Part], whole: pa.Table, source: str) -> None:
+    repeated = [video_id for video_id, count in Counter(whole["video_id"].to_pylist()).items() if count > 1]
     if repeated:
-        raise UsageError(f"{source}: video_id {repeated[0]!r} stands in more than one row ({len(repeated)} ids do)")
+        holders = [part.name for part in parts if repeated[0] in part.table["video_id"].to_pylist()]
+        where = f", in {' and '.join(name.rpartition('/')[2] for name in holders)}" if len(holders) > 1 else ""
+        rows = f"stands in more than one row{where}"
+        raise UsageError(f"{source}: video_id {repeated[0]!r} {rows} ({len(repeated)} ids do)")
 
 
 def _refuse_odd_risk(table: pa.Table, source: str) -> None:

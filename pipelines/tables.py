@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model_registry.errors import UsageError
+from pipelines.places import redacted
 from pipelines.rows import MANIFEST
 from pipelines.storage import local_path_of
 
@@ -41,9 +42,9 @@ def read_table(source: str) -> pa.Table:
         with _opened(source) as file:
             return _read(file, source.lower())
     except UnicodeDecodeError as error:
-        raise UsageError(f"manifest {source} is not UTF-8 text; save it as UTF-8") from error
+        raise UsageError(f"manifest {redacted(source)} is not UTF-8 text; save it as UTF-8") from error
     except (OSError, ValueError, ImportError, csv.Error, pa.ArrowException) as error:
-        raise UsageError(f"manifest {source} cannot be read: {_sentence(error)}") from error
+        raise UsageError(redacted(f"manifest {source} cannot be read: {_sentence(error)}")) from error
 
 
 def _opened(source: str) -> IO[bytes]:

@@ -347,7 +347,7 @@ class TestFolders:
 
     def test_a_hundred_thousand_names_are_compared_in_seconds(self, here, monkeypatch):
         names = [f"{n}.mp4" for n in range(50_000)]
-        monkeypatch.setattr("pipelines.manifest._files_below", lambda _: names)
+        monkeypatch.setattr("pipelines.manifest.files_below", lambda _: names)
         (here / "one").mkdir()
         (here / "two").mkdir()
 
