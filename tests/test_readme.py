@@ -25,6 +25,11 @@ VALUES = {
     "T": "2026-11-20",
     "PATH...": "a.mp4",
     "L": "tonight.toml",
+    "FILE": "nightly.toml",
+    "N": "5e6",
+    "H": "8",
+    "AGE": "30d",
+    "example/next/cron/kubernetes": "example",
     "VIDEO_ID": "a.mp4",
     "[NAME]": "decode",
     "list/pull/register/promote/fit": "list",
@@ -62,7 +67,7 @@ def shell_commands() -> list[str]:
         for line in block.splitlines()
     ]
     calls = [call.strip() for line in lines for call in line.partition("#")[0].split("&&")]
-    return [call for call in calls if call.startswith("nightjar ")]
+    return [call.partition(" > ")[0] for call in calls if call.startswith("nightjar ")]
 
 
 @pytest.mark.parametrize("call", shell_commands())
