@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
-from pipelines.places import PART, Place, listed, make, opened, place, remove, sync, write_table
+from pipelines.places import PART, Place, each, listed, make, opened, place, remove, sync, write_table
 from pipelines.rows import LINE, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
@@ -193,11 +193,14 @@ class Pieces:
                 wanted.setdefault(piece, set()).add(sha256)
         if not wanted:
             return pa.schema([*OWNER, *KINDS[kind]]).empty_table()
-        return pa.concat_tables([self._rows_in(piece, kind, wanted[piece]) for piece in sorted(wanted)])
+        pieces = sorted(wanted)
+        tables = each(_read, [self.folder / f"{kind}-{piece}.parquet" for piece in pieces])
+        return pa.concat_tables(
+            [self._held(table, piece, wanted[piece]) for piece, table in zip(pieces, tables, strict=True)]
+        )
 
-    def _rows_in(self, piece: str, kind: str, wanted: set[str]) -> pa.Table:
+    def _held(self, table: pa.Table, piece: str, wanted: set[str]) -> pa.Table:
         """Rows of windows that this piece holds and no newer one does."""
-        table = _read(self.folder / f"{kind}-{piece}.parquet")
         table = table.filter(pc.is_in(table["content_sha256"], value_set=pa.array(sorted(wanted), pa.string())))
         owners = zip(table["content_sha256"].to_pylist(), table["window_index"].to_pylist(), strict=True)
         return table.filter(pa.array([self._holds(piece, *owner) for owner in owners], pa.bool_()))
@@ -221,9 +224,10 @@ def _finished(folder: Place) -> dict[str, Content]:
     seen: dict[str, dict[int, _Ended]] = {}
     ends: dict[str, tuple[int, _Ended]] = {}
     attempts: Counter[str] = Counter()
-    for path in reversed(listed(folder, "windows-*.parquet")):
+    paths = listed(folder, "windows-*.parquet")[::-1]
+    for path, columns in zip(paths, each(_how_ended, paths), strict=True):
         piece = path.stem.removeprefix("windows-")
-        for sha256, index, last, *ended, tries in zip(*_how_ended(path), strict=True):
+        for sha256, index, last, *ended, tries in zip(*columns, strict=True):
             attempts[sha256] += max(bool(last), tries or 0)
             window = _Ended(piece, *ended)
             if last and ends.setdefault(sha256, (index, window))[1] is not window:

@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -30,6 +31,7 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 PART = ".part"  # how the name of an unfinished file ends
 ATTEMPTS = 5  # at a store that is busy or out of reach
+READERS = 16  # of a store at once
 FIRST_PAUSE_S = 0.2  # then twice as long each time
 
 
@@ -125,6 +127,15 @@ def read_table(path: Place, columns: Sequence[str] | None = None, schema: pa.Sch
 def opened(path: Place) -> Iterator[str | pa.BufferReader]:
     """Lend a file to a Parquet reader; one in a store is fetched whole."""
     yield str(path) if isinstance(path, Path) else pa.BufferReader(read_bytes(path))
+
+
+def each(read: Callable[[Place], T], paths: Sequence[Place]) -> Iterator[T]:
+    """Yield what `read` makes of each file, in order; of a store, which takes its time, several are read at once."""
+    if paths and not is_local(paths[0]):
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(read, paths)
+    else:
+        yield from map(read, paths)
 
 
 def listed(folder: Place, pattern: str) -> list[Place]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.copyright.bank.reference import Reference, licences_text
 from pipelines.pieces import new_piece
-from pipelines.places import Place, exists, listed, make, read_table, write_table
+from pipelines.places import Place, each, exists, listed, make, read_table, write_table
 
 TAKEN_OVER = "matches-taken-over"
 OTHER_CLAIMS = 1 << 20
@@ -65,7 +66,8 @@ class Matched:
     def table(self, columns: Iterable[str] = MATCHES.names) -> pa.Table:
         """Some columns of every row of every piece; the pictures are most of its bytes."""
         schema = pa.schema([MATCHES.field(name) for name in columns])
-        found = [read_table(path, schema=schema) for path in listed(self.folder, "matches-*.parquet")]
+        paths = listed(self.folder, "matches-*.parquet")
+        found = list(each(partial(read_table, schema=schema), paths))
         return pa.concat_tables(found) if found else schema.empty_table()
 
     def done(self) -> set[str]:

@@ -17,7 +17,7 @@ from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed, with_cu
 from pipelines.copyright.matched import Matched
 from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
-from pipelines.places import Place, exists, make, read_table, whole, write_bytes
+from pipelines.places import Place, each, exists, make, read_table, whole, write_bytes
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.signals import Signal
 from pipelines.risk.verdicts import VERDICTS, Finding, by_time, findings, priority, suggestion, top_labels
@@ -285,28 +285,23 @@ def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
         for segment in video.verdict["segments"]
     }
     make(folder)
-    _save_copies(judged, pieces, folder)
-    _save_told(judged, pieces, folder)
+    found = _copies(judged, pieces)
+    found |= {f"{sha256}-{ms}": webp for (sha256, ms), webp in told_pictures(judged, pieces).items()}
     pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted} & pieces.contents.keys())
     shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
     for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
-        write_bytes(folder / f"{row['content_sha256']}-{row['frame_ms']}.webp", row["webp"])
+        found[f"{row['content_sha256']}-{row['frame_ms']}"] = row["webp"]
+    files = {folder / f"{name}.webp": webp for name, webp in found.items()}
+    for _ in each(lambda path: write_bytes(path, files[path]), list(files)):
+        pass
 
 
-def _save_copies(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
-    """Write the upload's picture and, with `-reference`, the work's; where two works share a time, the surer one's."""
+def _copies(judged: list[Judged], pieces: Pieces) -> dict[str, bytes]:
+    """The upload's picture and, as `-reference`, the work's; where two works share a time, the surer one's."""
     references = {key: picture for video in judged for key, picture in _copied(video)}
-    for (sha256, ms), (_, webp) in nearest_pictures(pieces, references).items():
-        write_bytes(folder / f"{sha256}-{ms}.webp", webp)
-    for (sha256, ms), picture in references.items():
-        if picture:
-            write_bytes(folder / f"{sha256}-{ms}-reference.webp", picture)
-
-
-def _save_told(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
-    """Write the film strip's picture closest to what was said or read."""
-    for (sha256, ms), webp in told_pictures(judged, pieces).items():
-        write_bytes(folder / f"{sha256}-{ms}.webp", webp)
+    own = nearest_pictures(pieces, references).items()
+    theirs = {f"{sha256}-{ms}-reference": picture for (sha256, ms), picture in references.items() if picture}
+    return {f"{sha256}-{ms}": webp for (sha256, ms), (_, webp) in own} | theirs
 
 
 def told_pictures(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:

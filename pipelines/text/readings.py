@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from model_registry.errors import NightjarError
 from pipelines.pieces import new_piece
-from pipelines.places import Place, exists, listed, make, read_bytes, read_table, write_table, write_text
+from pipelines.places import Place, each, exists, listed, make, read_bytes, read_table, write_table, write_text
 from pipelines.text.tiers import Band, Bands, Reading, settle
 from pipelines.text.words.matcher import Hit
 
@@ -74,8 +74,8 @@ class Readings:
         self.folder = folder
         self._read: set[int] = set()
         self._found: dict[int, tuple[list[Hit], dict[str, float] | None]] = {}
-        for path in listed(folder, "readings-*.parquet"):
-            self._take(_piece(path))
+        for table in each(_piece, listed(folder, "readings-*.parquet")):
+            self._take(table)
         known = folder / "reader.json"
         self.reader = _reader(json.loads(read_bytes(known))) if exists(known) else None
 
