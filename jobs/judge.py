@@ -7,11 +7,12 @@ import json
 import sys
 import time
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from jobs import progress
 from jobs.outcome import counts, write_report
+from jobs.retention import why_gone
 from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
@@ -74,6 +75,8 @@ def stored_night(folder: Place, summary: dict[str, Any]) -> Night:
     features = folder / "features" / summary["run"]["features"]
     reader = summary.get("text", {}).get("reader")
     read = features / "text" / reader if reader else None
+    if why := why_gone(folder, summary):
+        raise UsageError(f"{why}: it can be judged and rescanned no more")
     if missing := [str(path) for path in (manifest, contents, features, read) if path and not exists(path)]:
         raise UsageError(f"{folder} lacks {', '.join(missing)}; were the features pruned?")
     bank = summary.get("copyright", {}).get("bank_version")
@@ -87,7 +90,8 @@ def stored_night(folder: Place, summary: dict[str, Any]) -> Night:
 def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:
     """What a summary says of a run over stored features."""
     kept = {"features": earlier["run"]["features"], "day": night.day.isoformat()}
-    return {"job": job, "seconds": round(took_s, 3), **kept}
+    began = datetime.fromtimestamp(time.time() - took_s, UTC).isoformat(timespec="seconds")
+    return {"job": job, "started_at": began, "seconds": round(took_s, 3), **kept}
 
 
 def _summary(earlier: dict[str, Any], night: Night, policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:

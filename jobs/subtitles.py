@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs import progress
+from jobs.judge import read_summary
+from jobs.retention import why_gone
 from model_registry.errors import UsageError
-from pipelines.places import Place, place, read_table
+from pipelines.places import Place, exists, place, read_table
 from pipelines.text.transcripts import SAID, SHOWN, TRANSCRIPTS, TranscriptLine
 from pipelines.text.webvtt import webvtt
 
@@ -23,6 +25,7 @@ EXAMPLES = """examples:
   nightjar subtitles recalls/dt=2026-11-21 --all --output subtitles
 
 A video that says nothing has subtitles without a cue."""
+TABLE = "transcripts.parquet"
 NAMED = 5  # video ids that an error names
 
 
@@ -50,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(folder: Place, form: str) -> pa.Table:
-    table = _read(folder / "transcripts.parquet", schema=TRANSCRIPTS)
+    if exists(folder / "summary.json") and (why := why_gone(folder, read_summary(folder), TABLE)):
+        raise UsageError(f"{why}: there are no subtitles any more")
+    table = _read(folder / TABLE, schema=TRANSCRIPTS)
     return table.filter(pc.equal(table["form"], form))
 
 

@@ -32,7 +32,15 @@ from pipelines.risk.signals import FLOOR, Signal
 POLICIES = Path(__file__).with_name("policies")
 NAME = Kind("letters, digits, '.', '_' or '-' in quotes", is_name, required=True)
 TERRITORY = Kind("a country such as 'US', or '*'", lambda value: re.fullmatch(r"[A-Z]{2}|\*", str(value)) is not None)
-POLICY_KEYS = {"name": NAME, "version": NAME, "territory": TERRITORY, "rule": Kind("tables headed [[rule]]", is_tables)}
+POLICY_KEYS = {
+    "name": NAME,
+    "version": NAME,
+    "territory": TERRITORY,
+    "rule": Kind("tables headed [[rule]]", is_tables),
+    "retention": Kind("a table headed [retention]", lambda value: isinstance(value, dict)),
+}
+DAYS = Kind("a whole number of days from 0 on", lambda value: is_whole(value) and value >= 0)
+RETENTION_KEYS = {"features": DAYS, "evidence": DAYS, "transcripts": DAYS}
 
 
 class Suggestion(StrEnum):
@@ -115,6 +123,22 @@ class Rule:
         return same and fnmatchcase(signal.model, self.models)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """For how many days a night keeps what it has besides its decisions: 0 is not at all, None for ever.
+
+    It says nothing about verdicts: `nightjar prune` alone reads it.
+    """
+
+    features: int | None = None  # what `judge` and `rescan` read
+    evidence: int | None = None  # pictures
+    transcripts: int | None = None  # what people said and what was shown as text
+
+    def __post_init__(self) -> None:
+        """Hold it to reason."""
+        hold_to(RETENTION_KEYS, {name: days for name, days in vars(self).items() if days is not None}, "retention")
+
+
 @dataclass(frozen=True)
 class Policy:
     """A named, versioned set of rules."""
@@ -125,6 +149,7 @@ class Policy:
     rules: tuple[Rule, ...]
     taxonomy: str
     territory: str = "*"  # where videos are shown (ISO 3166-1 alpha-2): which licences of references hold
+    retention: Retention = Retention()
 
     @property
     def id(self) -> str:
@@ -164,8 +189,9 @@ def parse_policy(data: dict[str, Any], digest: str) -> Policy:
     keys = [(rule.label, rule.models, frozenset(rule.forms)) for rule in rules]
     if repeated := sorted({key[0] for key in keys if keys.count(key) > 1}):
         raise UsageError(f"there are two rules for {', '.join(map(repr, repeated))} with the same models and forms")
-    shown = data.get("territory", "*")
-    return Policy(data["name"], data["version"], digest, rules, taxonomy().version, shown)
+    shown, kept = data.get("territory", "*"), data.get("retention", {})
+    hold_to(RETENTION_KEYS, kept, "retention")
+    return Policy(data["name"], data["version"], digest, rules, taxonomy().version, shown, Retention(**kept))
 
 
 def _rule(row: dict[str, Any], number: int) -> Rule:

@@ -1,0 +1,1 @@
+"""Plans of nights: the rates of measured ones, and what larger ones take."""
