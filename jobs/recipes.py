@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
     group.add_argument("--bank", type=Path, metavar="DIR", help="a reference bank to match with: see `nightjar bank`")
     add_lexicons(group)
-    group.add_argument("--skip", nargs="+", choices=SKIPPABLE, default=[], help="leave these out")
+    group.add_argument("--skip", nargs="+", action="extend", choices=SKIPPABLE, default=[], help="leave these out")
     add_interval(group)
     group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
 

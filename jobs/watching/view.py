@@ -155,12 +155,12 @@ def _dead_letters(night: Standing) -> Iterator[Text]:
 
 
 def _tries(attempts: int | None) -> str:
-    return f" ({attempts} attempts)" if attempts else ""
+    return f" ({attempts} attempts)" if (attempts or 0) > 1 else ""
 
 
 def _open_windows(night: Standing) -> list[OpenWindow]:
     """What workers have in hand: the journals of all bundles."""
-    journals = listed(night.folder / "features", "*/attempts")
+    journals = listed(night.folder / "features", "*/*/attempts")
     return [window for journal in journals for window in Attempts(UPath(journal)).open_windows()][:MOST]
 
 

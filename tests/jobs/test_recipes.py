@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs import cli
 from jobs.recipes import machines_for, rows_a_task
 from model_registry.bundles import PinnedBundle
 from model_registry.model import ModelRef
@@ -70,3 +71,10 @@ def test_a_pipeline_spread_for_more_is_refused_at_once():
 @pytest.mark.parametrize(("contents", "cpus", "wanted"), [(1, 2, 1), (60, 2, 3), (100_000, 64, 16), (0, 2, 1)])
 def test_tasks_are_small_when_there_is_little_to_do(contents, cpus, wanted):
     assert rows_a_task(contents, cpus) == wanted
+
+
+def test_what_is_skipped_may_be_said_at_once_or_one_by_one():
+    for words in (["--skip", "speech", "ocr"], ["--skip", "speech", "--skip", "ocr"]):
+        args = cli.parse(["scan", "a.mp4", *words])
+        assert args.skip == ["speech", "ocr"]
+    assert cli.parse(["scan", "a.mp4"]).skip == []

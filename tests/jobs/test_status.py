@@ -94,7 +94,7 @@ def test_a_run_shows_how_far_it_is(running, capsys):
 def test_a_run_shows_what_is_in_hand_and_what_was_given_up(running, capsys):
     given_up = {"video_id": ["v7"], "error_code": ["model_crashed"], "error_message": ["eyes died"], "attempts": [3]}
     write_table(running / "failed.parquet", pa.table(given_up))
-    with Attempts(UPath(running / "features" / "lite@2" / "attempts")).working([("5e" * 32, 4)]):
+    with Attempts(UPath(running / "features" / "lite@2" / "frames-v3" / "attempts")).working([("5e" * 32, 4)]):
         assert call(running) == 0
     shown = " ".join(capsys.readouterr().out.split())
 
