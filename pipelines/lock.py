@@ -1,8 +1,8 @@
 """One run a night: a lock that ends with its holder, on a disk as in a store.
 
 On a disk the kernel holds it (flock) and lets it go however the process ends. A store has no such thing: there a
-holder renews his claim, and one that was not renewed for a while is void. The clocks of machines that share a store
-may differ by less than that.
+holder renews his claim, and one that was not renewed for a while, or whose process was on this host and is gone, is
+void. The clocks of machines that share a store may differ by less than that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from model_registry.errors import NightjarError
 from pipelines.places import Place, make, read_bytes, remove, write_bytes
@@ -61,7 +63,8 @@ def is_held(folder: Place) -> str | None:
 
 def _claim(what: str) -> dict[str, Any]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"what": what, "host": socket.gethostname(), "pid": os.getpid(), "since": started, "key": uuid.uuid4().hex}
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+    return {"what": what, **who, "since": started, "key": uuid.uuid4().hex}
 
 
 def _who(claim: dict[str, Any]) -> str:
@@ -167,7 +170,22 @@ class _StoreLock:
 
 
 def _is_fresh(claim: dict[str, Any]) -> bool:
-    return time.time() - float(claim.get("renewed", 0)) < VOID_S
+    return time.time() - float(claim.get("renewed", 0)) < VOID_S and not _is_dead(claim)
+
+
+def _is_dead(claim: dict[str, Any]) -> bool:
+    """Whether its process was on this host and is gone."""
+    if claim.get("host") != socket.gethostname():
+        return False
+    return claim.get("born") != _born(int(claim.get("pid", 0)))
+
+
+def _born(pid: int) -> float | None:
+    """When a process was started, because ids come again; None where there is none."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
 
 
 def _read(path: Place) -> dict[str, Any]:

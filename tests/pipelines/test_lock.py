@@ -97,6 +97,19 @@ def test_a_claim_in_a_store_is_renewed(monkeypatch):
         assert json.loads((folder / NAME).read_text())["renewed"] > first
 
 
+def test_a_claim_in_a_store_ends_with_its_process_where_that_can_be_seen():
+    folder = place(f"memory://{uuid.uuid4().hex}/night")
+    with lock(folder, "recall"):
+        claim = json.loads((folder / NAME).read_text())
+    for changed, held in (({}, True), ({"born": 1.0}, False), ({"born": 1.0, "host": "elsewhere"}, True)):
+        (folder / NAME).write_text(json.dumps(claim | changed))
+        assert bool(is_held(folder)) is held
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    (folder / NAME).write_text(json.dumps(claim | {"pid": gone.pid}))
+    assert is_held(folder) is None
+
+
 def test_a_torn_claim_does_not_hold_a_store_for_ever():
     folder = place(f"memory://{uuid.uuid4().hex}/night")
     (folder / NAME).write_text("{")
