@@ -35,7 +35,7 @@ CONTENTS = pa.schema(
         ("uri", pa.string()),
         ("content_sha256", pa.string()),
         ("bytes", pa.int64()),
-        ("modified_ns", pa.int64()),  # of a local file: unchanged means no second hashing
+        ("modified_ns", pa.int64()),  # when a local file's status last changed: if it did not, no second hashing
         ("error_code", pa.string()),
         ("error_message", pa.string()),
     ]

@@ -30,7 +30,7 @@ Advance = Callable[[pa.Table], None]  # called with each table of finished rows
 def hash_contents(manifest: pa.Table, known: Place, limits: Limits, advance: Advance) -> pa.Table:
     """Return CONTENTS for every manifest row, and keep them in the file `known`.
 
-    A local file that still has the size and date it was hashed with is not read again.
+    A local file whose status has not changed since it was hashed is not read again.
     """
     kept = _unchanged(manifest, known)
     fresh = manifest.select(["video_id", "uri"]).filter(_is_new(manifest["video_id"], kept["video_id"]))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote_to_bytes
 
-import fsspec
-
 from pipelines.decode.limits import Limits
-from pipelines.decode.sniff import check_file
+from pipelines.decode.sniff import lent
+from pipelines.decode.unchanged import Stamp
+from pipelines.remote import CHUNK, remote_chunks
 from pipelines.rows import ErrorCode, MediaError
 
-CHUNK = 1 << 20
+OF_THE_PLACE = {ErrorCode.NOT_FOUND, ErrorCode.NOT_READABLE, ErrorCode.FETCH_FAILED, ErrorCode.CHANGED}
 LOCAL_SCHEMES = {"file", "local"}
 
 
@@ -34,19 +34,19 @@ def local_path_of(uri: str) -> Path | None:
 
 def content_hash(uri: str, limits: Limits) -> tuple[str, int]:
     """Return (sha256, bytes) of a video's content; raises MediaError."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in _chunks(uri, limits):
-        digest.update(chunk)
-        size += len(chunk)
+    sha256, size = _digest(_chunks(uri, limits))
     limits.check_bytes(size)
-    return digest.hexdigest(), size
+    return sha256, size
 
 
 def modified_ns(uri: str) -> int | None:
-    """Return when a local file was last changed; None for remote objects and what cannot be reached."""
+    """Return when a local file was last changed; None for remote objects and what cannot be reached.
+
+    It is the time of the last change of its status: whoever writes other bytes may set their date back, and not this.
+    """
     path = local_path_of(uri)
     try:
-        return path.stat().st_mtime_ns if path else None
+        return path.stat().st_ctime_ns if path else None
     except (OSError, ValueError):  # ValueError: no file can have such a name
         return None
 
@@ -63,6 +63,36 @@ def local_copy(uri: str, limits: Limits) -> Iterator[Path]:
         yield Path(spool.name)
 
 
+@contextmanager
+def held_copy(uri: str, limits: Limits, sha256: str) -> Iterator[tuple[Path, Stamp]]:
+    """Lend a local file that holds the content with this hash, and the stamp that it loses with any change.
+
+    Raises MediaError, for any other content CHANGED. It was hashed days ago, maybe, and on another machine, so only
+    another hash tells; reading a video twice costs little beside decoding it.
+    """
+    with local_copy(uri, limits) as path:
+        try:
+            stamp = Stamp.of(path)
+            found = _digest(_local_chunks(path, limits))[0]
+        except OSError as error:
+            raise MediaError(ErrorCode.NOT_FOUND, "the file went away after it was hashed") from error
+        except MediaError as error:
+            if error.code in OF_THE_PLACE:
+                raise
+            raise MediaError(ErrorCode.CHANGED, f"it changed after it was hashed: {error}") from error
+        if found != sha256:
+            raise MediaError(ErrorCode.CHANGED, "its content is not the one that was hashed")
+        yield path, stamp
+
+
+def _digest(chunks: Iterator[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
 def _spool(spool: IO[bytes], chunk: bytes) -> None:
     try:
         spool.write(chunk)
@@ -73,7 +103,7 @@ def _spool(spool: IO[bytes], chunk: bytes) -> None:
 
 def _chunks(uri: str, limits: Limits) -> Iterator[bytes]:
     path = local_path_of(uri)
-    chunks = _remote_chunks(uri) if path is None else _local_chunks(path, limits)
+    chunks = remote_chunks(uri, limits.stall_seconds) if path is None else _local_chunks(path, limits)
     read = 0
     for chunk in chunks:
         read += len(chunk)
@@ -82,27 +112,17 @@ def _chunks(uri: str, limits: Limits) -> Iterator[bytes]:
 
 
 def _local_chunks(path: Path, limits: Limits) -> Iterator[bytes]:
-    check_file(path, limits)
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    except FileNotFoundError as error:
-        raise MediaError(ErrorCode.NOT_FOUND, "there is no such file") from error
-    except OSError as error:
-        raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
-
-
-def _remote_chunks(uri: str) -> Iterator[bytes]:
-    if "::" in uri:
-        raise MediaError(ErrorCode.FETCH_FAILED, "the URI chains file systems, which is not supported")
-    try:
-        with fsspec.open(uri, "rb").open() as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    except FileNotFoundError as error:
-        raise MediaError(ErrorCode.NOT_FOUND, "there is no such object") from error
-    except ImportError as error:
-        raise MediaError(ErrorCode.FETCH_FAILED, f"this installation cannot fetch it: {error}") from error
-    except Exception as error:  # every file system has errors of its own
-        raise MediaError(ErrorCode.FETCH_FAILED, f"{type(error).__name__} while fetching it") from error
+    """Yield a file's bytes, all of one state of it; raises MediaError where it is written to meanwhile."""
+    with lent(path, limits) as nameless:
+        try:
+            before = Stamp.of(nameless)
+            with nameless.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+                    if file.tell() > before.size:
+                        break
+            after = Stamp.of(nameless)
+        except OSError as error:
+            raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
+    if before[:2] != after[:2]:
+        raise MediaError(ErrorCode.CHANGED, "the file was written to while it was read")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipelines.decode.picture_reader import read_picture
 from pipelines.decode.probe import MediaInfo, probe
 from pipelines.decode.pyav_reader import PyAVReader, is_intact
 from pipelines.decode.sampling import Frames
-from pipelines.decode.sniff import Format, opened
+from pipelines.decode.sniff import Format, lent, sniff_file
 from pipelines.decode.timeline import Timeline, read_timeline
 from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
 
@@ -37,22 +37,38 @@ class End:
     error: MediaError | None = None
 
 
-def read(path: Path, sampling: Sampling, limits: Limits, decord: bool = True) -> Iterator[Window | End]:
+def read(
+    path: Path, sampling: Sampling, limits: Limits, decord: bool = True, check: Callable[[Path], None] = lambda _: None
+) -> Iterator[Window | End]:
     """Yield the windows of a file in order, then one End. Raises MediaError where nothing can be read.
 
-    `decord=False` leaves it all to PyAV.
+    `decord=False` leaves it all to PyAV. `check` may raise MediaError for a file that is not the one wanted, or no
+    more: it is asked before anything is read and before anything is said of the file as a whole, good or bad.
     """
-    with opened(path, limits) as (lent, media):
-        if media.is_picture:
-            yield from _picture(lent, sampling, limits)
-            return
-        media = replace(media, decord=media.decord and decord)
-        info = probe(lent, media, limits)
-        audio = AudioReader(lent, media, info, limits)
-        if info.has_video:
-            yield from _with_sound(_Frames(lent, media, info, sampling, limits), audio, info, sampling, limits)
-        else:
-            yield from _sound_only(audio, sampling, limits)
+    with lent(path, limits) as nameless:
+        check(nameless)
+        try:
+            for step in _steps(nameless, sampling, limits, decord):
+                if isinstance(step, End):
+                    check(nameless)
+                yield step
+        except Exception:
+            check(nameless)
+            raise
+
+
+def _steps(path: Path, sampling: Sampling, limits: Limits, decord: bool) -> Iterator[Window | End]:
+    media = sniff_file(path)
+    if media.is_picture:
+        yield from _picture(path, sampling, limits)
+        return
+    media = replace(media, decord=media.decord and decord)
+    info = probe(path, media, limits)
+    audio = AudioReader(path, media, info, limits)
+    if info.has_video:
+        yield from _with_sound(_Frames(path, media, info, sampling, limits), audio, info, sampling, limits)
+    else:
+        yield from _sound_only(audio, sampling, limits)
 
 
 class _Frames:

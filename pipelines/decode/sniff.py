@@ -150,29 +150,41 @@ def _is_text(head: bytes) -> bool:
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[tuple[Path, Format]]:
-    """Lend a nameless path to the very file that was checked and sniffed, with its format; raises MediaError.
+def lent(path: Path, limits: Limits) -> Iterator[Path]:
+    """Lend a nameless path to the very file that was checked; raises MediaError.
 
     FFmpeg reads names: `%03d.jpg` is a sequence of files to it, `.m3u8` a playlist. The lent path has none, and
-    the file behind it cannot be exchanged between sniffing and decoding.
+    the file behind it cannot be exchanged for another.
     """
     check_file(path, limits)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise MediaError(ErrorCode.NOT_FOUND, "there is no such file") from error
     except OSError as error:
         raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
     try:
         _check_kind(os.fstat(descriptor), limits)
-        yield Path(f"/proc/self/fd/{descriptor}"), sniff(_head(descriptor))
+        yield Path(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
 
 
-def _head(descriptor: int) -> bytes:
+@contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[tuple[Path, Format]]:
+    """Lend a nameless path to the file, with its format; raises MediaError."""
+    with lent(path, limits) as nameless:
+        yield nameless, sniff_file(nameless)
+
+
+def sniff_file(path: Path) -> Format:
+    """Return the format of a file, or raise MediaError."""
     try:
-        return os.pread(descriptor, HEAD_BYTES, 0)
+        with path.open("rb", buffering=0) as file:
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
+    return sniff(head)
 
 
 def format_of(path: Path, limits: Limits) -> Format:

@@ -12,7 +12,7 @@ from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.worker import Request
 from pipelines.rows import WINDOWS, MediaError
 from pipelines.stage import Stage, Work
-from pipelines.storage import local_copy
+from pipelines.storage import held_copy
 
 _child: DecodeChild | None = None  # one a worker process: tasks come and go, the child stays warm
 
@@ -46,7 +46,8 @@ class Decode(Stage):
     def _windows(self, child: DecodeChild, row: dict[str, object]) -> Iterator[pa.RecordBatch]:
         sha256, uri, size = str(row["content_sha256"]), str(row["uri"]), int(str(row["bytes"]))
         try:
-            with local_copy(uri, self.limits) as path:
-                yield from child.windows(Request(sha256, str(path), size, self.sampling, self.limits))
+            with held_copy(uri, self.limits, sha256) as (path, stamp):
+                request = Request(sha256, str(path), size, self.sampling, self.limits, stamp=stamp)
+                yield from child.windows(request)
         except MediaError as error:
             yield lost_row(sha256, 0, self.sampling, error)

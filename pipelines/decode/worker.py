@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.read import End, read
+from pipelines.decode.unchanged import Stamp, check_unchanged
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
 
 PR_SET_PDEATHSIG = 1
@@ -37,6 +39,7 @@ class Request:
     sampling: Sampling
     limits: Limits
     decord: bool = True  # whether decord may have it first
+    stamp: Stamp | None = None  # of the file when it had the content; None: its size alone has to do
 
     def to_line(self) -> bytes:
         """Serialise."""
@@ -47,7 +50,8 @@ class Request:
         """Parse what `to_line` wrote."""
         fields = json.loads(line)
         sampling, limits = Sampling(**fields.pop("sampling")), Limits(**fields.pop("limits"))
-        return cls(**fields, sampling=sampling, limits=limits)
+        stamp = fields.pop("stamp")
+        return cls(**fields, sampling=sampling, limits=limits, stamp=Stamp(*stamp) if stamp else None)
 
 
 def rows(request: Request) -> Iterator[dict[str, Any]]:
@@ -55,8 +59,9 @@ def rows(request: Request) -> Iterator[dict[str, Any]]:
     held: Window | None = None
     spent = time.perf_counter()
     try:
-        _check_unchanged(request)
-        for step in read(Path(request.path), request.sampling, request.limits, request.decord):
+        _check_size(request)
+        check = partial(check_unchanged, request.content_sha256, request.stamp)
+        for step in read(Path(request.path), request.sampling, request.limits, request.decord, check):
             if isinstance(step, End):
                 yield _row(request, held, spent, step)
                 return
@@ -75,7 +80,7 @@ def _broken_off(held: Window | None, error: MediaError) -> End:
     return End("video", "", held.end_ms if held else 0, error)
 
 
-def _check_unchanged(request: Request) -> None:
+def _check_size(request: Request) -> None:
     try:
         found = Path(request.path).stat().st_size
     except OSError as error:
