@@ -55,6 +55,7 @@ LIBRARIES = (
     "rapidocr",
     "hyperscan",
 )
+TURNS = 3  # URIs of a content that are tried
 BROKEN_FROM = 20  # videos that the models fail on, if they are most
 
 
@@ -149,12 +150,11 @@ def _look(
     cpus: float,
     how: How,
 ) -> None:
-    pieces = Pieces(folder)
-    settled = pieces.examined() if how.retry_failed else pieces.settled()
-    todo = unsettled(contents, settled)
     attempts = Attempts(place(attempts_of(str(folder.absolute()))))
     if how.retry_failed:
         attempts.clear()
+    pieces = Pieces(folder)
+    todo = unsettled(contents, pieces.examined() if how.retry_failed else pieces.settled())
     watch.queue(*_waiting(manifest, contents, todo))
     stages = nightly_stages(recipe.bundle, recipe.sampling, recipe.limits, machines, str(folder.absolute()))
     with watch.step("looking", todo.num_rows) as step:
@@ -165,6 +165,11 @@ def _look(
             refuse_broken_models(watch.meter)
 
         look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
+        for turn in range(1, TURNS):  # the file went away or changed: the same content may lie elsewhere
+            if not unsettled(contents, frozenset(), turn).num_rows:
+                break
+            again = unsettled(contents, Pieces(folder).settled(), turn)
+            look(stages, again, rows_a_task(again.num_rows, cpus), advance)
     attempts.clear()
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from model_registry.errors import NightjarError
-from pipelines.places import Place, make, read_bytes, remove, write_bytes
+from pipelines.places import Place, create, make, read_bytes, remove, write_bytes
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -133,22 +133,13 @@ class _StoreLock:
         if before is not None:
             remove(self.path)
         self.mine = {**claim, "renewed": time.time()}
-        if not self._make(json.dumps(self.mine).encode()):
-            return False
+        with suppress(FileExistsError):  # somebody was faster, or it is ours and the answer was lost
+            create(self.path, json.dumps(self.mine).encode())
         if before is not None:
             time.sleep(SETTLE_S)
         if self.claim().get("key") != claim["key"]:
             return False
         threading.Thread(target=self._renew, daemon=True).start()
-        return True
-
-    def _make(self, content: bytes) -> bool:
-        try:
-            self.path.fs.pipe_file(self.path.path, content, mode="create")
-        except FileExistsError:
-            return False
-        except (NotImplementedError, TypeError, ValueError):  # a store that cannot make and check in one step
-            write_bytes(self.path, content)
         return True
 
     def _renew(self) -> None:

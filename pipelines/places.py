@@ -31,6 +31,9 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 PART = ".part"  # how the name of an unfinished file ends
 ATTEMPTS = 5  # at a store that is busy or out of reach
+LASTING = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError, TypeError, ValueError)
+SECRET = re.compile(r"SECRET|TOKEN|PASSWORD")  # in the name of an environment variable
+LEAST_SECRET = 8  # characters
 READERS = 16  # of a store at once
 FIRST_PAUSE_S = 0.2  # then twice as long each time
 
@@ -62,7 +65,10 @@ def is_local(path: Place) -> bool:
 
 
 def redacted(text: str) -> str:
-    """Return the text with no user name, password or query in any URI of it."""
+    """Return the text with no user name, password or query in any URI of it, and no secret of the environment."""
+    for name, value in os.environ.items():
+        if len(value) >= LEAST_SECRET and SECRET.search(name):
+            text = text.replace(value, "...")
     return URI.sub(lambda found: CREDENTIALS.sub("", found[0]).partition("?")[0], text)
 
 
@@ -107,6 +113,14 @@ def write_bytes(path: Place, content: bytes) -> None:
     """Write a small file."""
     with whole(path) as file:
         file.write(content)
+
+
+def create(path: UPath, content: bytes) -> None:
+    """Write a small file of a store where there is none, if the store can see to that; raises FileExistsError."""
+    try:
+        _patiently(path, lambda: path.fs.pipe_file(path.path, content, mode="create"))
+    except (NotImplementedError, TypeError, ValueError):
+        write_bytes(path, content)
 
 
 def read_bytes(path: Place) -> bytes:
@@ -175,7 +189,7 @@ def _patiently(path: Place, ask: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return ask()
-        except (FileNotFoundError, FileExistsError, PermissionError):
+        except LASTING:
             raise
         except Exception as error:  # every store has errors of its own
             if attempt == ATTEMPTS:

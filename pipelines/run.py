@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,14 +69,18 @@ def _unchanged(manifest: pa.Table, known: Place) -> pa.Table:
     return pa.Table.from_pylist(rows, CONTENTS)
 
 
-def unsettled(contents: pa.Table, settled: Set[str]) -> pa.Table:
-    """Return SOURCES of each content once that is not settled: same content, one decode."""
-    rows = {
-        row["content_sha256"]: row
-        for row in reversed(contents.to_pylist())
-        if row["content_sha256"] and row["content_sha256"] not in settled
-    }
-    return pa.Table.from_pylist([rows[sha256] for sha256 in reversed(rows)], SOURCES)
+def unsettled(contents: pa.Table, settled: Set[str], turn: int = 0) -> pa.Table:
+    """Return SOURCES of each content once that is not settled: same content, one decode.
+
+    Where the same content was uploaded under several URIs, another turn takes another of them, and leaves out contents
+    that have no more.
+    """
+    places: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in contents.select(SOURCES.names).to_pylist():
+        if row["content_sha256"] and row["content_sha256"] not in settled:
+            places.setdefault(row["content_sha256"], {}).setdefault(row["uri"], row)
+    rows = [list(known.values())[turn] for known in places.values() if len(known) > turn]
+    return pa.Table.from_pylist(rows, SOURCES)
 
 
 def look(stages: Sequence[Stage], contents: pa.Table, rows_a_task: int, advance: Advance) -> None:

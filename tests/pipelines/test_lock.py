@@ -110,6 +110,20 @@ def test_a_claim_in_a_store_ends_with_its_process_where_that_can_be_seen():
     assert is_held(folder) is None
 
 
+def test_a_lost_answer_to_the_claim_is_no_other_runs_claim(monkeypatch):
+    """The store made the file, the answer was lost, and the second try was told that there is one."""
+    folder = place(f"memory://{uuid.uuid4().hex}/night")
+    create = module.create
+
+    def lost(path, content):
+        create(path, content)
+        raise FileExistsError
+
+    monkeypatch.setattr(module, "create", lost)
+    with lock(folder, "recall"):
+        assert "recall" in is_held(folder)
+
+
 def test_a_torn_claim_does_not_hold_a_store_for_ever():
     folder = place(f"memory://{uuid.uuid4().hex}/night")
     (folder / NAME).write_text("{")

@@ -152,3 +152,9 @@ def test_an_unknown_store_is_one_sentence():
 )
 def test_uris_are_told_without_secrets(text, told):
     assert redacted(text) == told
+
+
+def test_secrets_of_the_environment_are_not_told(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    monkeypatch.setenv("SHORT_TOKEN", "on")
+    assert redacted("denied for wJalrXUtnFEMI on s3://b/c") == "denied for ... on s3://b/c"

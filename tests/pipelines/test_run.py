@@ -11,8 +11,8 @@ import pytest
 
 from pipelines import run
 from pipelines.decode.limits import Limits
-from pipelines.rows import SOURCES
-from pipelines.run import hash_contents, look, refuse_unshared
+from pipelines.rows import CONTENTS, SOURCES
+from pipelines.run import hash_contents, look, refuse_unshared, unsettled
 from pipelines.stage import PipelineError
 from tests.fakes import FullDisk
 
@@ -49,6 +49,21 @@ def test_a_folder_that_a_node_does_not_see_is_refused(two_nodes, tmp_path, monke
     with pytest.raises(PipelineError, match=r"is not shared: .+, other cannot see it; give a shared folder or a URI"):
         refuse_unshared(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_content_is_looked_at_once_and_in_another_turn_elsewhere():
+    rows = [("v1", "/1", "a"), ("v2", "/2", "b"), ("v3", "/3", "a"), ("v4", "/1", "a"), ("v5", "/5", None)]
+    contents = pa.Table.from_pylist(
+        [{"video_id": v, "uri": uri, "content_sha256": sha, "bytes": 1} for v, uri, sha in rows], CONTENTS
+    )
+
+    def todo(settled, turn):
+        return [(row["content_sha256"], row["uri"]) for row in unsettled(contents, settled, turn).to_pylist()]
+
+    assert todo(set(), 0) == [("a", "/1"), ("b", "/2")]
+    assert todo(set(), 1) == [("a", "/3")]
+    assert todo(set(), 2) == todo({"a"}, 1) == []
+    assert todo({"a"}, 0) == [("b", "/2")]
 
 
 def test_what_was_hashed_before_a_kill_is_kept(tmp_path, monkeypatch):
