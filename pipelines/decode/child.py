@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from pipelines.rows import WINDOWS, ErrorCode, MediaError
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 START_SECONDS = 120.0  # the imports, from a cold disk
+KILLS_FORGIVEN = 3  # a video, or a start: whoever is killed oftener may be what fills the memory
 DYING_SECONDS = 2.0  # between the end of a pipe and the exit status
 
 # The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one lives as long as the process.
@@ -43,27 +45,40 @@ class DecodeChild:
     def windows(self, request: Request) -> Iterator[pa.RecordBatch]:
         """Yield one-row WINDOWS batches as they are decoded; the last says `last`, also when the child dies.
 
-        A caller that stops early costs the child: what it has still to say belongs to no later video.
+        A child that was killed from outside costs nothing: its video is begun again, and what was handed on is left
+        out. A caller that stops early costs the child: what it has still to say belongs to no later video.
         """
+        handed_on, kills = 0, 0
+        while lost := (yield from self._attempt(request, handed_on)):
+            handed_on = max(handed_on, lost.windows)
+            if lost.was_killed and kills < KILLS_FORGIVEN:
+                kills += 1
+            elif handed_on == 0 and request.decord and not lost.stalled:
+                request = replace(request, decord=False)  # decord aborts, at times for the video before
+            else:
+                yield lost_row(request.content_sha256, handed_on, request.sampling, lost.error(self.limits))
+                return
+
+    def _attempt(self, request: Request, handed_on: int) -> Generator[pa.RecordBatch, None, _Lost | None]:
+        """Decode once; yield the windows from number `handed_on` on, return how the child was lost if it was."""
         index, ended, answered, dying = 0, False, False, False
         stalled = threading.Event()
+        status = None
         try:
             for batch in self._stream(request, stalled):
                 index, ended = batch["window_index"][0].as_py() + 1, batch["last"][0].as_py()
-                yield batch
+                if index > handed_on:
+                    yield batch
+                elif ended:
+                    yield _ended_sooner(request, batch, handed_on)
             answered = ended
             dying = not ended
         except (pa.ArrowException, OSError):
             dying = True
         finally:
-            status = None
             if not answered or stalled.is_set():
                 status = self.close(DYING_SECONDS if dying else 0)
-        if index == 0 and request.decord and not stalled.is_set():
-            yield from self.windows(replace(request, decord=False))  # decord aborts, at times for the video before
-        elif not ended:
-            error = _how_it_was_lost(stalled.is_set(), status, self.limits)
-            yield lost_row(request.content_sha256, index, request.sampling, error)
+        return None if ended else _Lost(index, stalled.is_set(), status)
 
     def _stream(self, request: Request, stalled: threading.Event) -> Iterator[pa.RecordBatch]:
         process, stdin, stdout = self._running()
@@ -90,8 +105,21 @@ class DecodeChild:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a child and wait until it has imported its decoders, which is no video's stall."""
+        for _ in range(1 + KILLS_FORGIVEN):
+            self.process, self.videos = self._launch(), 0
+            atexit.register(self.close)
+            with _Watchdog(self.process, START_SECONDS, stalled := threading.Event()):
+                greeting = self.process.stdout.readline() if self.process.stdout else b""
+            if greeting == READY:
+                return self.process
+            status = self.close(DYING_SECONDS)
+            if status != -signal.SIGKILL or stalled.is_set():
+                break
+        raise DecodeChildError(f"the decode child does not start: {_ending(status)}")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "pipelines.decode.worker", str(os.getpid())]
-        process = STARTER.submit(
+        return STARTER.submit(
             subprocess.Popen[bytes],
             [*command, str(self.limits.child_memory_mb)],
             stdin=subprocess.PIPE,
@@ -99,13 +127,6 @@ class DecodeChild:
             stderr=subprocess.DEVNULL,
             env={**os.environ, **THREADS, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
         ).result()
-        self.process, self.videos = process, 0
-        atexit.register(self.close)
-        with _Watchdog(process, START_SECONDS, threading.Event()):
-            greeting = process.stdout.readline() if process.stdout else b""
-        if greeting != READY:
-            raise DecodeChildError(f"the decode child does not start: {_ending(self.close(DYING_SECONDS))}")
-        return process
 
     def close(self, grace_seconds: float = 0) -> int | None:
         """Kill the child and return its exit status: negative for the signal that ended it, None if it was alive."""
@@ -149,10 +170,31 @@ class _Watchdog:
         self.timer.cancel()
 
 
-def _how_it_was_lost(stalled: bool, status: int | None, limits: Limits) -> MediaError:
-    if stalled:
-        return MediaError(ErrorCode.TIMEOUT, f"the decoder gave nothing for {limits.stall_seconds:g} s")
-    return MediaError(ErrorCode.CRASHED, f"the decoder was lost: {_ending(status)}")
+@dataclass(frozen=True)
+class _Lost:
+    """How a child was lost, and how many windows of its video it had given."""
+
+    windows: int
+    stalled: bool
+    status: int | None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else did it: the kernel short of memory, an operator. No decoder sends itself SIGKILL."""
+        return self.status == -signal.SIGKILL and not self.stalled
+
+    def error(self, limits: Limits) -> MediaError:
+        """As a reviewer reads it."""
+        if self.stalled:
+            return MediaError(ErrorCode.TIMEOUT, f"the decoder gave nothing for {limits.stall_seconds:g} s")
+        return MediaError(ErrorCode.CRASHED, f"the decoder was lost: {_ending(self.status)}")
+
+
+def _ended_sooner(request: Request, batch: pa.RecordBatch, handed_on: int) -> pa.RecordBatch:
+    """Begun again, the video ended within what was handed on: it went away, or it is another one now."""
+    code, said = batch["error_code"][0].as_py(), batch["error_message"][0].as_py()
+    error = MediaError(ErrorCode(code or ErrorCode.CHANGED), said or "it became shorter while it was decoded")
+    return lost_row(request.content_sha256, handed_on, request.sampling, error)
 
 
 def _ending(status: int | None) -> str:

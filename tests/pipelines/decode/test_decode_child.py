@@ -151,19 +151,61 @@ def test_a_file_beside_it_is_not_imported(
 LOST_BY_KILL = ("decoder_crashed", "the decoder was lost: it ended with signal 9")
 
 
-def test_killed_in_the_middle_of_a_video(start_child: Start, long_film: Path, film: Path) -> None:
+def killed_after_each_window(child: DecodeChild, path: Path, kills: int) -> list[dict[str, object]]:
+    found = []
+    for batch in child.windows(request(path)):
+        found += batch.to_pylist()
+        if len(found) <= kills:
+            os.kill(pid_of(child), signal.SIGKILL)
+            assert wait_until(lambda: not is_alive(pid_of(child)))
+    return found
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_killed_from_outside_a_video_is_begun_again(start_child: Start, long_film: Path, kills: int) -> None:
+    child = start_child()
+    found = killed_after_each_window(child, long_film, kills)
+    for row in (wanted := rows(child, long_film)) + found:
+        del row["decode_ms"]
+    assert found == wanted
+
+
+def test_killed_from_outside_over_and_over(
+    start_child: Start, film: Path, decord_does: Callable[[str], object], ffmpeg_does: Callable[[str], object]
+) -> None:
+    """As the kernel does to what fills the memory."""
+    child = start_child()
+    decord_does("os.kill(os.getpid(), 9)")
+    ffmpeg_does("os.kill(os.getpid(), 9)")
+    (row,) = rows(child, film)
+    assert (row["error_code"], row["error_message"]) == LOST_BY_KILL
+    decord_does("")
+    ffmpeg_does("")
+    assert ends_well(child, film)
+
+
+def test_begun_again_and_gone(start_child: Start, long_film: Path) -> None:
     child = start_child()
     windows = child.windows(request(long_film))
-    first = next(windows).to_pylist()[0]
-    assert (first["window_index"], first["last"]) == (0, False)
+    (first,) = next(windows).to_pylist()
     os.kill(pid_of(child), signal.SIGKILL)
-    rest = [batch.to_pylist()[0] for batch in windows]
-    assert [row["last"] for row in rest] == [False] * (len(rest) - 1) + [True]
+    assert wait_until(lambda: not is_alive(pid_of(child)))
+    moved = long_film.rename(long_film.with_suffix(".moved"))
+    try:
+        rest = [batch.to_pylist()[0] for batch in windows]
+    finally:
+        moved.rename(long_film)
+    assert first["window_index"] == 0
     assert [row["window_index"] for row in rest] == list(range(1, len(rest) + 1))
-    lost = rest[-1]
-    assert (lost["error_code"], lost["error_message"]) == LOST_BY_KILL
-    assert lost["start_ms"] == lost["end_ms"] == lost["duration_ms"] == 30_000 * lost["window_index"]
-    assert ends_well(child, film)
+    assert (rest[-1]["error_code"], rest[-1]["last"]) == ("not_found", True)
+
+
+def test_killed_while_it_starts(start_child: Start, film: Path, shadow: Path) -> None:
+    again = shadow / "again"
+    kill = f"import os\nif not os.path.exists({str(again)!r}): open({str(again)!r}, 'w'), os.kill(os.getpid(), 9)\n"
+    (shadow / "__init__.py").write_text(kill + textwrap.dedent(DECORD))
+    assert ends_well(start_child(), film)
+    assert again.exists()
 
 
 def test_killed_between_two_videos(start_child: Start, film: Path) -> None:
