@@ -32,6 +32,9 @@ REASONS: dict[str, str] = {
     ErrorCode.TRUNCATED: "The file breaks off early",
     ErrorCode.TIMEOUT: "The decoder took too long",
     ErrorCode.CRASHED: "The decoder crashed on this file",
+    ErrorCode.MODEL_FAILED: "A model failed on a part of this video",
+    ErrorCode.MODEL_CRASHED: "A model crashed on a part of this video",
+    ErrorCode.MODEL_TIMEOUT: "A model took too long on a part of this video",
     ErrorCode.NOT_EXAMINED: "This video was not looked at",
 }
 
