@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from pipelines.attempts import Attempts
 from pipelines.lock import lock
 from pipelines.nightly import Machines, attempts_of, nightly_stages
 from pipelines.pieces import Pieces, sweep
-from pipelines.places import Place, make, place, write_table
+from pipelines.places import Place, exists, make, place, read_bytes, write_table, write_text
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.rows import ErrorCode
 from pipelines.run import hash_contents, look, refuse_unshared, unsettled
@@ -95,7 +96,7 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
     sweep(pieces_folder)
     with session.PeakMemory() as memory, session.ray_up() as resources:
         refuse_unshared(folder)
-        machines = machines_for(resources, recipe.bundle)
+        machines = as_begun(pieces_folder, machines_for(resources, recipe.bundle))
         contents = _hash(watch, manifest, features, recipe)
         _look(watch, manifest, contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0), how)
         pieces = Pieces(pieces_folder)
@@ -118,6 +119,19 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
         write_report(folder, heading, summary, recipe.policy, tally, night.pieces)
     watch.summary = summary_line(summary)
     return Outcome(folder, tally, summary)
+
+
+def as_begun(folder: Place, machines: Machines) -> Machines:
+    """Let a night go on with the model threads that it began with, however large the cluster is by now.
+
+    A sum of floats over another number of threads is another float, and a resumed night has to come out as undisturbed.
+    """
+    known = folder / "threads.json"
+    if exists(known):
+        return replace(machines, model_threads=int(json.loads(read_bytes(known))["model_threads"]))
+    make(folder)
+    write_text(known, json.dumps({"model_threads": machines.model_threads}))
+    return machines
 
 
 def _prepare(folder: Place) -> None:
