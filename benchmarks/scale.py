@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,11 @@ class Run:
 
     @property
     def bare_seconds(self) -> float:
-        """What its stages would have taken on these cores with nothing between them."""
-        return float(sum(self.summary["busy_s"].values())) / (os.cpu_count() or 1)
+        """What its stages take with nothing between them: all on these cores, or the models in their actors alone."""
+        busy: dict[str, float] = self.summary["busy_s"]
+        models = sum(busy.values()) - busy.get("decode", 0.0)
+        actors = int(self.summary["machine"]["machines"]["model_actors"])
+        return max(sum(busy.values()) / (os.cpu_count() or 1), models / actors)
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def _clips(videos: Sequence[Path], folder: Path) -> Iterator[Path]:
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             for number, frame in zip(range(FRAMES), film.decode(video=0), strict=False):
                 small = frame.reformat(WIDTH, HEIGHT, "yuv420p")
-                small.pts, small.time_base = number, stream.codec_context.time_base
+                small.pts, small.time_base = number, Fraction(1, FRAMES)
                 out.mux(stream.encode(small))
             out.mux(stream.encode(None))
         yield path
