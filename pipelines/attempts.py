@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from pipelines.faults import Fault, FaultLog, fault_in, recorded
 from pipelines.places import Place, listed, make, read_bytes, remove, write_text
+from pipelines.processes import lives, started_at
 
 MOST_TAGS = 40  # contents a marker's name can tell; a file's name has 255 bytes
 MANY = "many"
@@ -58,7 +59,7 @@ class Marker:
     windows: tuple[WindowId, ...]
     host: str
     pid: int
-    started: str  # of the process: ids come again
+    started: float  # of the process, in seconds since 1970: ids come again
     since: float  # seconds since 1970
     faults: str  # path of its log, on its host
 
@@ -66,7 +67,7 @@ class Marker:
     def here(cls, windows: Iterable[WindowId], faults: Path) -> Marker:
         """This process takes them now."""
         pid = os.getpid()
-        return cls(tuple(windows), socket.gethostname(), pid, _started(pid) or "", time.time(), str(faults))
+        return cls(tuple(windows), socket.gethostname(), pid, started_at(pid) or 0.0, time.time(), str(faults))
 
     @classmethod
     def parse(cls, text: str) -> Marker | None:
@@ -74,7 +75,7 @@ class Marker:
         try:
             fields = json.loads(text)
             windows = tuple((str(sha256), int(index)) for sha256, index in fields.pop("windows"))
-            return cls(windows, **fields)
+            return cls(windows, started=float(fields.pop("started")), **fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -87,7 +88,7 @@ class Marker:
         """Whether its process still runs; None where nobody here can tell."""
         if self.host != socket.gethostname():
             return None
-        return _started(self.pid) == self.started
+        return lives(self.pid, self.started)
 
 
 class Attempts:
@@ -174,13 +175,3 @@ def _tags(windows: Iterable[WindowId]) -> str:
 def _may_share(name: str, tags: str) -> bool:
     found, wanted = set(name.partition(".")[0].split("-")), set(tags.split("-"))
     return MANY in found | wanted or not found.isdisjoint(wanted)
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this host started, in the kernel's words; None where there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    state, *fields = stat.rpartition(")")[2].split()  # the name before may hold anything
-    return None if state in "ZX" else fields[18]

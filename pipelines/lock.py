@@ -20,10 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from model_registry.errors import NightjarError
 from pipelines.places import Place, create, make, read_bytes, remove, write_bytes
+from pipelines.processes import lives, started_at
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -43,8 +42,7 @@ class LockedError(NightjarError):
 def lock(folder: Place, what: str, wait: bool = False) -> Iterator[None]:
     """Hold a folder; raises LockedError, which says who holds it, or waits until he is done."""
     make(folder)
-    held = _DiskLock(folder / NAME) if isinstance(folder, Path) else _StoreLock(folder / NAME)
-    claim = _claim(what)
+    held, claim = _lock_of(folder), _claim(what)
     while not held.take(claim):
         if not wait:
             raise LockedError(f"{folder} is being worked at by {_who(held.claim())}; wait for it, or give --wait")
@@ -57,13 +55,17 @@ def lock(folder: Place, what: str, wait: bool = False) -> Iterator[None]:
 
 def is_held(folder: Place) -> str | None:
     """Say who works at a folder, None if nobody does."""
-    held = _DiskLock(folder / NAME) if isinstance(folder, Path) else _StoreLock(folder / NAME)
+    held = _lock_of(folder)
     return _who(held.claim()) if held.is_held() else None
+
+
+def _lock_of(folder: Place) -> _DiskLock | _StoreLock:
+    return _DiskLock(folder / NAME) if isinstance(folder, Path) else _StoreLock(folder / NAME)
 
 
 def _claim(what: str) -> dict[str, Any]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    who = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "born": started_at(os.getpid())}
     return {"what": what, **who, "since": started, "key": uuid.uuid4().hex}
 
 
@@ -168,15 +170,7 @@ def _is_dead(claim: dict[str, Any]) -> bool:
     """Whether its process was on this host and is gone."""
     if claim.get("host") != socket.gethostname():
         return False
-    return claim.get("born") != _born(int(claim.get("pid", 0)))
-
-
-def _born(pid: int) -> float | None:
-    """When a process was started, because ids come again; None where there is none."""
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None
+    return not lives(int(claim.get("pid", 0)), float(claim.get("born") or 0))
 
 
 def _read(path: Place) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-import psutil
-
 from model_registry.errors import NightjarError, UsageError
 from pipelines.places import Place, exists, listed, read_bytes, redacted
+from pipelines.processes import lives
 
 PROGRESS = "progress.json"
 SUMMARY = "summary.json"
@@ -93,7 +92,7 @@ def _judge(progress: Mapping[str, Any], summary: Mapping[str, Any], now: datetim
 def _stalled(progress: Mapping[str, Any], now: datetime) -> str:
     """Say why a run that calls itself running is not, or nothing."""
     here = progress["host"] == socket.gethostname()
-    if here and not _lives(progress["pid"], progress["process_started_at"]):
+    if here and not lives(progress["pid"], progress["process_started_at"]):
         return f"process {progress['pid']} is gone: killed after {progress['updated_at']}"
     if (quiet := now - datetime.fromisoformat(progress["updated_at"])) > QUIET:
         where = f"process {progress['pid']} on {progress['host']}"
@@ -103,15 +102,6 @@ def _stalled(progress: Mapping[str, Any], now: datetime) -> str:
 
 def _again(progress: Mapping[str, Any]) -> str:
     return f"run the same command again: {progress['command']}"
-
-
-def _lives(pid: int, started_at: float) -> bool:
-    """Whether this very process still runs: ids come again."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started_at) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def last_success(folder: Place) -> float | None:

@@ -29,6 +29,7 @@ from jobs.watching.nights import State, last_success
 from jobs.watching.pace import NO_STEP, Step
 from jobs.watching.uploads import Uploads, moment
 from pipelines.places import Place, redacted
+from pipelines.processes import started_at
 
 LINES_A_CODE = 1000  # of a bucket that is gone a thousand lines say as much as a million
 
@@ -203,5 +204,4 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def _process() -> dict[str, Any]:
-    here = psutil.Process()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "process_started_at": here.create_time()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "process_started_at": started_at(os.getpid())}

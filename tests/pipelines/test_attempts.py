@@ -52,7 +52,7 @@ def folder(request, tmp_path):
     return place(f"memory://attempts-{uuid.uuid4().hex}")
 
 
-def marker_of(*windows, host=None, pid=None, started="1", since=None, faults="/nowhere"):
+def marker_of(*windows, host=None, pid=None, started=1.0, since=None, faults="/nowhere"):
     """One that a process left which is no more; there is no process 0."""
     return Marker(windows, host or socket.gethostname(), pid or 0, started, since or time.time(), faults)
 
@@ -122,7 +122,7 @@ def test_only_deaths_of_these_windows_are_told_and_the_oldest_first(folder):
 
 
 def test_a_process_id_that_came_again_is_another_process(folder):
-    leave(folder, marker_of(A, pid=os.getpid(), started="1"))
+    leave(folder, marker_of(A, pid=os.getpid(), started=1.0))
     assert len(Attempts(folder).deaths([A])) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from pipelines import lock as module
 from pipelines.lock import NAME, LockedError, is_held, lock
 from pipelines.places import place
+from pipelines.processes import started_at
 
 HOLD = """
 import sys
@@ -105,7 +107,9 @@ def test_a_claim_in_a_store_ends_with_its_process_where_that_can_be_seen():
         (folder / NAME).write_text(json.dumps(claim | changed))
         assert bool(is_held(folder)) is held
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
-        gone.wait()
+        os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)  # nobody has buried it: it keeps its id and its start
+        (folder / NAME).write_text(json.dumps(claim | {"pid": gone.pid, "born": started_at(gone.pid)}))
+        assert is_held(folder) is None
     (folder / NAME).write_text(json.dumps(claim | {"pid": gone.pid}))
     assert is_held(folder) is None
 
