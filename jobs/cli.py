@@ -59,15 +59,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one subcommand. Status 0: done; 1: the job failed; 2: the call was wrong."""
-    args = parse(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    command = words[0] if words else ""
     try:
+        args = parse(words)
         status = args.run(args)
     except UsageError as error:
-        status = _fail(args.command, error, 2)
+        status = _fail(command, error, 2)
     except NightjarError as error:
-        status = _fail(args.command, error, 1)
+        status = _fail(command, error, 1)
     except KeyboardInterrupt:
-        status = _fail(args.command, "interrupted; run the same command again to go on", 130)
+        status = _fail(command, "interrupted; run the same command again to go on", 130)
     except BrokenPipeError:
         status = 0  # the reader of our output has seen enough
     except OSError as error:
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from pipelines.places import redacted
 
         where = f"{redacted(str(error.filename))}: " if error.filename else ""
-        status = _fail(args.command, f"{where}{error.strerror}", 1)
+        status = _fail(command, f"{where}{error.strerror}", 1)
     sys.exit(status)
 
 

@@ -6,7 +6,6 @@ becomes a row with a reason. A kill from outside is no window's fault, so it tak
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,13 +17,12 @@ import pyarrow as pa
 from pipelines.attempts import STALL_SECONDS, Attempts, Death, WindowId
 from pipelines.faults import FaultLog
 from pipelines.pieces import KINDS
-from pipelines.places import place
+from pipelines.places import is_full, place
 from pipelines.rows import WINDOWS, ErrorCode
 from pipelines.stage import BUSY, PipelineError, Stage, Together, Work
 
 OWN_DEATHS = 2  # of its own fault, alone
 KILLS = 5  # from outside, alone: an innocent window may meet a few
-FULL = {errno.ENOSPC, errno.EDQUOT}
 TYPES = {"busy": BUSY, **{kind: pa.list_(struct) for kind, struct in KINDS.items()}}
 SAID = ("error_code", "error_message", "attempts")
 MOST_SAID = 300  # characters of an error
@@ -106,7 +104,7 @@ class _Guard:
             try:
                 return _whole(list(self.group(rows)), rows.num_rows)
             except Exception as error:
-                if isinstance(error, OSError) and error.errno in FULL:
+                if is_full(error):
                     raise
                 if lost := _gpu_fault(self.stage):
                     self.faults.die(lost)

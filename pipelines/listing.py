@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 from model_registry.errors import NightjarError, UsageError
-from pipelines.places import redacted
-from pipelines.storage import local_path_of
+from pipelines.places import local_path_of, redacted
 
 T = TypeVar("T")
 WILD = "*?["

@@ -6,6 +6,7 @@ store it is uploaded from a finished copy.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar, cast
+from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,12 +32,26 @@ T = TypeVar("T")
 URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 PART = ".part"  # how the name of an unfinished file ends
+FULL = {errno.ENOSPC, errno.EDQUOT}
+KEYED_BY_US = {"s3", "s3a", "gs", "gcs"}  # whose URIs name a bucket, and no user
+LOCAL_SCHEMES = {"file", "local"}
 ATTEMPTS = 5  # at a store that is busy or out of reach
 LASTING = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError, TypeError, ValueError)
 SECRET = re.compile(r"SECRET|TOKEN|PASSWORD")  # in the name of an environment variable
 LEAST_SECRET = 8  # characters
 READERS = 16  # of a store at once
 FIRST_PAUSE_S = 0.2  # then twice as long each time
+
+
+def local_path_of(uri: str) -> Path | None:
+    """Return the path of a local URI, None for a remote one. `file://` URIs are percent-decoded, nothing else."""
+    scheme, found, rest = uri.partition("://")
+    if not found:
+        return Path(uri)
+    if scheme not in LOCAL_SCHEMES:
+        return None
+    host, slash, path = rest.partition("/")
+    return Path(os.fsdecode(unquote_to_bytes(slash + path if host == "localhost" else rest)))
 
 
 def place(text: str | Place) -> Place:
@@ -45,11 +61,10 @@ def place(text: str | Place) -> Place:
     """
     if not isinstance(text, str):
         return text
-    scheme, found, rest = text.partition("://")
-    if not found:
-        return Path(text)
-    if scheme == "file":
-        return Path(rest.removeprefix("localhost"))
+    if (path := local_path_of(text)) is not None:
+        return path
+    if carries_keys(text):
+        raise UsageError(f"{redacted(text)} was given with credentials, which a store takes from the environment")
     from upath import UPath
 
     try:
@@ -57,6 +72,12 @@ def place(text: str | Place) -> Place:
     except (ImportError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{redacted(text)} cannot be reached by this installation: {reason}") from error
+
+
+def carries_keys(uri: str) -> bool:
+    """Whether a URI has credentials where a store has a bucket, and no user."""
+    scheme, _, rest = uri.partition("://")
+    return scheme in KEYED_BY_US and "@" in rest.partition("/")[0]
 
 
 def is_local(path: Place) -> bool:
@@ -70,6 +91,11 @@ def redacted(text: str) -> str:
         if len(value) >= LEAST_SECRET and SECRET.search(name):
             text = text.replace(value, "...")
     return URI.sub(lambda found: CREDENTIALS.sub("", found[0]).partition("?")[0], text)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether there was no room left, on a disk or of a quota."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def make(folder: Place) -> None:

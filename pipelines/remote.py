@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from pipelines.places import carries_keys
 from pipelines.rows import ErrorCode, MediaError
 
 T = TypeVar("T")
 CHUNK = 1 << 20
 BLOCK = 8 << 20  # bytes a request asks for, which is what a fault costs
 PAUSES_S = (0.5, 2.0)  # before an object is asked for again; every byte that comes starts them anew
-KEYED_BY_US = {"s3", "s3a", "gs", "gcs"}  # whose URIs name a bucket, and no user
 VERSIONS = ("ETag", "etag", "generation", "LastModified", "Last-Modified", "last_modified", "mtime")
 LASTING = (FileNotFoundError, PermissionError, ImportError, LookupError, TypeError, ValueError, NotImplementedError)
 WORTH_ANOTHER_TRY = {408, 425, 429}  # among the HTTP statuses that say that the caller is wrong
@@ -47,10 +47,10 @@ def remote_chunks(uri: str, stall_seconds: float) -> Iterator[bytes]:
 
 
 def _refuse_odd(uri: str) -> None:
-    scheme, _, rest = uri.partition("://")
     if "::" in uri:
         raise MediaError(ErrorCode.FETCH_FAILED, "the URI chains file systems, which is not supported")
-    if scheme in KEYED_BY_US and "@" in rest.partition("/")[0]:
+    if carries_keys(uri):
+        scheme = uri.partition("://")[0]
         raise MediaError(
             ErrorCode.FETCH_FAILED, f"the URI carries credentials, which {scheme}:// takes from the environment"
         )

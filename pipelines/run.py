@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 import uuid
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipelines.contents import Hash
 from pipelines.decode.limits import Limits
-from pipelines.places import PART, Place, exists, make, read_table, write_table
+from pipelines.places import PART, Place, exists, is_full, make, read_table, write_table
 from pipelines.rows import CONTENTS, SOURCES
 from pipelines.stage import PipelineError, Stage, refuse_if_short, run
 from pipelines.storage import modified_ns
@@ -23,7 +22,6 @@ from pipelines.storage import modified_ns
 RESERVED_SHARE = 0.1  # of the machine, split among the stages; Ray Data's 0.5 leaves decoding one task on two cores
 TARGET_BLOCK_BYTES = 64 << 20  # a few windows: enough for the model's batches, little enough to hold several
 SAVE_EVERY_S = 60.0  # what was hashed is kept, because a night's uploads are hashed for long
-FULL = {errno.ENOSPC, errno.EDQUOT}
 HASH_ROWS = 64  # rows a hashing task takes
 Advance = Callable[[pa.Table], None]  # called with each table of finished rows
 
@@ -152,6 +150,6 @@ def _reason(error: Exception) -> str:
 
 def _remedy(error: Exception) -> str:
     """What to do about a full disk; finished pieces stay."""
-    cause = getattr(error, "cause", None)
-    full = isinstance(cause, OSError) and cause.errno in FULL
-    return "; free some space and run the same command again: what is finished is not done again" if full else ""
+    if not is_full(getattr(error, "cause", None)):
+        return ""
+    return "; free some space and run the same command again: what is finished is not done again"

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote_to_bytes
 
 from pipelines.decode.limits import Limits
 from pipelines.decode.sniff import lent
 from pipelines.decode.unchanged import Stamp
+from pipelines.places import local_path_of
 from pipelines.remote import CHUNK, remote_chunks
 from pipelines.rows import ErrorCode, MediaError
 
 OF_THE_PLACE = {ErrorCode.NOT_FOUND, ErrorCode.NOT_READABLE, ErrorCode.FETCH_FAILED, ErrorCode.CHANGED}
-LOCAL_SCHEMES = {"file", "local"}
-
-
-def local_path_of(uri: str) -> Path | None:
-    """Return the path of a local URI, None for a remote one. `file://` URIs are percent-decoded, nothing else."""
-    scheme, found, rest = uri.partition("://")
-    if not found:
-        return Path(uri)
-    if scheme not in LOCAL_SCHEMES:
-        return None
-    host, slash, path = rest.partition("/")
-    return Path(os.fsdecode(unquote_to_bytes(slash + path if host == "localhost" else rest)))
 
 
 def content_hash(uri: str, limits: Limits) -> tuple[str, int]:

@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model_registry.errors import UsageError
-from pipelines.places import redacted
+from pipelines.places import local_path_of, redacted
 from pipelines.rows import MANIFEST
-from pipelines.storage import local_path_of
 
 TABLES = (".parquet", ".csv", ".jsonl", ".ndjson", ".json")
 CHUNK_ROWS = 50_000

@@ -80,6 +80,24 @@ def test_an_unknown_name_is_answered_with_the_known_ones(option, value, allowed,
     assert allowed in shown
 
 
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        ("nosuch://key:hidden@bucket/x", "nosuch://bucket/x cannot be reached by this installation: "),
+        ("s3://key:hidden@bucket/x", "s3://bucket/x was given with credentials, which a store takes from the environ"),
+    ],
+)
+@pytest.mark.parametrize("command", [["status"], ["judge", "--policy", "strict"], ["prune", "--older-than", "3d"]])
+def test_a_place_that_cannot_be_is_one_sentence_without_its_secret(command, folder, sentence, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([*command, folder])
+
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith(f"nightjar {command[0]}: {sentence}")
+    assert (said.count("\n"), "hidden" in said) == (1, False)
+
+
 def test_the_modules_are_commands_too():
     done = subprocess.run([sys.executable, "-m", "jobs.recall", "--help"], capture_output=True, text=True, timeout=60)
 

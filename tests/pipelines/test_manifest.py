@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from model_registry.errors import UsageError
 from pipelines import tables
 from pipelines.manifest import manifest_of_paths, read_manifest
+from pipelines.places import local_path_of
 from pipelines.rows import MANIFEST
-from pipelines.storage import local_path_of
 
 
 @pytest.fixture

@@ -128,7 +128,14 @@ class TestBusyStore:
 
 
 @pytest.mark.parametrize(
-    ("text", "path"), [("a/b", Path("a/b")), ("/a", Path("/a")), ("file:///a/b", Path("/a/b")), ("C:x", Path("C:x"))]
+    ("text", "path"),
+    [
+        ("a/b", Path("a/b")),
+        ("/a", Path("/a")),
+        ("file:///a/b", Path("/a/b")),
+        ("file://localhost/a%20b", Path("/a b")),
+        ("C:x", Path("C:x")),
+    ],
 )
 def test_local_places_are_paths(text, path):
     assert place(text) == path

@@ -16,8 +16,9 @@ import pytest
 import pipelines.remote
 import pipelines.storage
 from pipelines.decode.limits import Limits
+from pipelines.places import local_path_of
 from pipelines.rows import ErrorCode, MediaError
-from pipelines.storage import CHUNK, content_hash, local_copy, local_path_of, modified_ns
+from pipelines.storage import CHUNK, content_hash, local_copy, modified_ns
 
 CONTENT = b"nightjar" * 1000
 LIMITS = Limits()
