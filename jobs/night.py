@@ -98,8 +98,7 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
         refuse_unshared(folder)
         machines = as_begun(pieces_folder, machines_for(resources, recipe.bundle))
         contents = _hash(watch, manifest, features, recipe)
-        _look(watch, manifest, contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0), how)
-        pieces = Pieces(pieces_folder)
+        pieces = _look(watch, manifest, contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0), how)
         with watch.step("matching", 0):
             matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
         readings = _read(watch, recipe, contents, pieces, resources)
@@ -163,7 +162,7 @@ def _look(
     machines: Machines,
     cpus: float,
     how: How,
-) -> None:
+) -> Pieces:
     attempts = Attempts(place(attempts_of(str(folder.absolute()))))
     if how.retry_failed:
         attempts.clear()
@@ -178,13 +177,13 @@ def _look(
             step.advance(finished, f"{watch.meter.frames} frames, {watch.meter.errors} errors")
             refuse_broken_models(watch.meter)
 
-        look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
-        for turn in range(1, TURNS):  # the file went away or changed: the same content may lie elsewhere
-            if not unsettled(contents, frozenset(), turn).num_rows:
+        for turn in range(1, TURNS + 1):  # where a file went away or changed, the same content may lie elsewhere
+            look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
+            pieces = Pieces(folder)
+            if not (todo := unsettled(contents, pieces.settled(), turn)).num_rows:
                 break
-            again = unsettled(contents, Pieces(folder).settled(), turn)
-            look(stages, again, rows_a_task(again.num_rows, cpus), advance)
     attempts.clear()
+    return pieces
 
 
 def _waiting(manifest: pa.Table, contents: pa.Table, todo: pa.Table) -> tuple[int, str | None]:
@@ -225,8 +224,7 @@ def _read(
 
 
 def _summary(watch: Watch, recipe: Recipe, tally: Tally, took_s: float, peak_bytes: int) -> dict[str, Any]:
-    meter = watch.meter
-    hours = meter.video_ms / 3.6e6
+    seen = watch.meter.facts()
     return {
         "run": {
             "job": watch.job,
@@ -236,15 +234,15 @@ def _summary(watch: Watch, recipe: Recipe, tally: Tally, took_s: float, peak_byt
             "command": watch.command,
             "features": recipe.features,
         },
-        "counts": counts(tally) | {"contents_looked_at": meter.contents},
+        "counts": counts(tally) | {"contents_looked_at": seen["videos"]},
         "throughput": {
-            "videos_per_s": round(meter.contents / took_s, 3),
-            "hours_per_hour": round(hours * 3600 / took_s, 3),
-            "frames": meter.frames,
-            "hours": round(hours, 6),
+            "videos_per_s": round(seen["videos"] / took_s, 3),
+            "hours_per_hour": round(seen["hours"] * 3600 / took_s, 3),
+            "frames": seen["frames"],
+            "hours": seen["hours"],
         },
         "steps_s": watch.steps_s,
-        "busy_s": {stage: round(ms / 1000, 3) for stage, ms in meter.busy_ms.most_common()},
+        "busy_s": seen["busy_s"],
         "peak_memory_mb": round(peak_bytes / 1e6),
         "versions": versions(recipe),
     }

@@ -110,13 +110,13 @@ def sweep(folder: Place, before_s: float = ORPHAN_S) -> int:
 
     Files of a piece that was never finished go when they are old: a worker of a dead driver may still be at it.
     """
-    unfinished = listed(folder, f"*{PART}")
-    finished = {path.stem.removeprefix("windows-") for path in listed(folder, "windows-*.parquet")}
+    found = listed(folder, "*")
+    pieces = [(path, *path.stem.partition("-")[::2]) for path in found if path.suffix == ".parquet"]
+    finished = {piece for _, kind, piece in pieces if kind == "windows"}
     newest = time.time_ns() - int(before_s * 1e9)
-    for path in (path for kind in KINDS for path in listed(folder, f"{kind}-*.parquet")):
-        piece = path.stem.partition("-")[2]
-        if piece not in finished and int(piece.partition("-")[0]) < newest:
-            unfinished.append(path)
+    orphans = [(path, piece) for path, kind, piece in pieces if kind in KINDS and piece not in finished]
+    unfinished = [path for path in found if path.name.endswith(PART)]
+    unfinished += [path for path, piece in orphans if int(piece.partition("-")[0]) < newest]
     for path in unfinished:
         remove(path)
     return len(unfinished)

@@ -12,7 +12,6 @@ import pyarrow as pa
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from upath import UPath
 
 from jobs.table import printable
 from jobs.watching.logs import FOLDER as LOGS
@@ -161,7 +160,7 @@ def _tries(attempts: int | None) -> str:
 def _open_windows(night: Standing) -> list[OpenWindow]:
     """What workers have in hand: the journals of all bundles."""
     journals = listed(night.folder / "features", "*/*/attempts")
-    return [window for journal in journals for window in Attempts(UPath(journal)).open_windows()][:MOST]
+    return [window for journal in journals for window in Attempts(journal).open_windows()][:MOST]
 
 
 def _window(window: OpenWindow) -> str:
