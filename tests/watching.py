@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+import pipelines.decode.read
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.read import End, read
 from pipelines.rows import MediaError, Window
 
 SMALL = Sampling(frame_side=64)
+ENGINES = ("sparse", "decord", "pyav")  # as they are tried
 LIMITS = Limits()
+
+
+def only(decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a file to one engine, or to those that come after it."""
+    for engine in ENGINES[: ENGINES.index(decoder)]:
+        monkeypatch.setattr(pipelines.decode.read, f"suits_{engine}", lambda *_: False)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ class DecodeChild:
             handed_on = max(handed_on, lost.windows)
             if lost.was_killed and kills < KILLS_FORGIVEN:
                 kills += 1
-            elif handed_on == 0 and request.decord and not lost.stalled:
-                request = replace(request, decord=False)  # decord aborts, at times for the video before
+            elif handed_on == 0 and request.shortcuts and not lost.stalled:
+                request = replace(request, shortcuts=False)  # decord aborts, at times for the video before
             else:
                 yield lost_row(request.content_sha256, handed_on, request.sampling, lost.error(self.limits))
                 return

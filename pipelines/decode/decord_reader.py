@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from pipelines.decode.limits import Sampling
 from pipelines.decode.orientation import Orientation
 from pipelines.decode.probe import MediaInfo
-from pipelines.decode.sampling import Frames, frames_at_ticks, window_slices
+from pipelines.decode.sampling import EngineError, Frames, frames_at_ticks, window_slices
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline
 
 ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, ValueError, IndexError, AssertionError)
-
-
-class DecordError(Exception):
-    """decord cannot read this file, or not on from here; another decoder may."""
 
 
 def suits_decord(media: Format, info: MediaInfo, sampling: Sampling) -> bool:
@@ -48,19 +44,19 @@ class DecordReader:
     ) -> None:
         self.sampling, self.is_intact = sampling, is_intact
         if not timeline.is_plain:
-            raise DecordError("decord counts packets, and here a packet is not always a picture that is shown")
+            raise EngineError("decord counts packets, and here a packet is not always a picture that is shown")
         size = sampling.frame_size(*info.size)
         width, height = info.orientation.size(*size) if info.orientation else size  # decord turns first, then scales
         try:
             self.reader = decord.VideoReader(str(path), width=width, height=height, num_threads=sampling.threads)
         except ERRORS as error:
-            raise DecordError(_sentence(error)) from error
+            raise EngineError(_sentence(error)) from error
         self.starts_ms = timeline.starts_ms()
         if len(self.reader) != len(self.starts_ms):
-            raise DecordError(f"decord counts {len(self.reader)} frames of {len(self.starts_ms)}")
+            raise EngineError(f"decord counts {len(self.reader)} frames of {len(self.starts_ms)}")
 
     def windows(self) -> Iterator[Frames]:
-        """Decode the frames on screen at each tick; raises DecordError where decord gives up, or seems to."""
+        """Decode the frames on screen at each tick; raises EngineError where decord gives up, or seems to."""
         chosen = frames_at_ticks(self.starts_ms - self.starts_ms[0], self.sampling.interval_ms)
         frame_ms = self.starts_ms[chosen]
         last_THWC, last_ms = np.empty((0, 1, 1, 3), np.uint8), frame_ms[:0]
@@ -68,7 +64,7 @@ class DecordReader:
             try:
                 frames_THWC = self.reader.get_batch(chosen[first:end]).asnumpy()
             except ERRORS as error:
-                raise DecordError(_sentence(error)) from error
+                raise EngineError(_sentence(error)) from error
             self._check_stills([*last_THWC, *frames_THWC], [*last_ms.tolist(), *frame_ms[first:end].tolist()])
             last_THWC, last_ms = frames_THWC[-1:], frame_ms[end - 1 : end]
             yield index, frame_ms[first:end], frames_THWC
@@ -77,7 +73,7 @@ class DecordReader:
         """Over damage decord repeats a frame in silence. So does a still picture: FFmpeg tells the two apart."""
         repeats = [index for index, (one, two) in enumerate(pairwise(frames)) if np.array_equal(one, two)]
         if repeats and not self.is_intact(frame_ms[repeats[0]], frame_ms[repeats[-1] + 1]):
-            raise DecordError("decord repeats a frame over damage")
+            raise EngineError("decord repeats a frame over damage")
 
 
 def _sentence(error: Exception) -> str:

@@ -17,6 +17,7 @@ class Sampling:
     frame_side: int = 256  # pixels of the shorter side
     window_ms: int = 30_000
     keyframes_only: bool = False  # a cheap first pass: at most one keyframe an interval
+    sound: bool = True  # without it, what has only sound has nothing
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -34,7 +35,8 @@ class Sampling:
     @property
     def id(self) -> str:
         """What of it changes the features."""
-        return f"{'keyframes' if self.keyframes_only else 'frames'}/{self.interval_ms}ms/{self.frame_side}px"
+        chosen = f"{'keyframes' if self.keyframes_only else 'frames'}/{self.interval_ms}ms/{self.frame_side}px"
+        return chosen if self.sound else f"{chosen}/silent"
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.orientation import orientation_of
+from pipelines.decode.pixels import Pixels, packed
 from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline
 
-SCALING = Interpolation.BILINEAR  # decord's, so that a video looks the same to the models whoever decodes it
 JUMP_MS = 1000  # a timestamp this much before its predecessor begins a new count: two recordings in one file
 
 
@@ -27,9 +25,7 @@ class PyAVReader:
     def __init__(self, path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits) -> None:
         self.path, self.media, self.info = path, media, info
         self.sampling, self.limits = sampling, limits
-        self.size = sampling.frame_size(*info.size)  # as coded; one for the whole video
-        self.orientation = info.orientation
-        self.reformatter = VideoReformatter()
+        self.pixels = Pixels(info, sampling)
         self.timeline = Timeline(info, limits.max_duration_ms, sampling.keyframes_only)
 
     def windows(self) -> Iterator[Frames]:
@@ -38,12 +34,12 @@ class PyAVReader:
         index = 0
         for start_ms, frame in self._sampled():
             if window and start_ms // self.sampling.window_ms != index:
-                yield _packed(index, window)
+                yield packed(index, window)
                 window = []
             index = start_ms // self.sampling.window_ms
-            window.append((start_ms, self._pixels(frame)))
+            window.append((start_ms, self.pixels.of(frame)))
         if window:
-            yield _packed(index, window)
+            yield packed(index, window)
 
     def _sampled(self) -> Iterator[tuple[int, av.VideoFrame]]:
         due = TickFilter(self.sampling.interval_ms)
@@ -103,17 +99,6 @@ class PyAVReader:
         codec.options = {"max_pixels": str(self.limits.max_pixels)}  # a stream may grow on the way
         if self.sampling.keyframes_only:
             codec.skip_frame = "NONKEY"
-
-    def _pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """Scale in FFmpeg, then turn upright: uint8 [H, W, 3], one shape for the whole video."""
-        if self.orientation is None:
-            self.orientation = orientation_of(frame)
-        small = self.reformatter.reformat(frame, *self.size, "rgb24", interpolation=SCALING)
-        return self.orientation.upright(small.to_ndarray().astype(np.uint8, copy=False))
-
-
-def _packed(index: int, window: list[tuple[int, NDArray[np.uint8]]]) -> Frames:
-    return index, np.array([ms for ms, _ in window], np.int64), np.stack([pixels for _, pixels in window])
 
 
 def is_intact(path: Path, media: Format, info: MediaInfo, from_ms: int, to_ms: int) -> bool:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.decode.audio_reader import AudioReader
-from pipelines.decode.decord_reader import DecordError, DecordReader, suits_decord
+from pipelines.decode.decord_reader import DecordReader, suits_decord
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.picture_reader import read_picture
-from pipelines.decode.probe import MediaInfo, probe
+from pipelines.decode.probe import MediaInfo, open_container, probe
 from pipelines.decode.pyav_reader import PyAVReader, is_intact
-from pipelines.decode.sampling import Frames
+from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format, lent, sniff_file
+from pipelines.decode.sparse_reader import SparseReader, suits_sparse
 from pipelines.decode.timeline import Timeline, read_timeline
 from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
 
@@ -38,17 +39,21 @@ class End:
 
 
 def read(
-    path: Path, sampling: Sampling, limits: Limits, decord: bool = True, check: Callable[[Path], None] = lambda _: None
+    path: Path,
+    sampling: Sampling,
+    limits: Limits,
+    shortcuts: bool = True,
+    check: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[Window | End]:
     """Yield the windows of a file in order, then one End. Raises MediaError where nothing can be read.
 
-    `decord=False` leaves it all to PyAV. `check` may raise MediaError for a file that is not the one wanted, or no
-    more: it is asked before anything is read and before anything is said of the file as a whole, good or bad.
+    Without `shortcuts` every frame is decoded, by PyAV. `check` may raise MediaError for a file that is not the one
+    wanted, or no more: it is asked before anything is read and before anything is said of the file as a whole.
     """
     with lent(path, limits) as nameless:
         check(nameless)
         try:
-            for step in _steps(nameless, sampling, limits, decord):
+            for step in _steps(nameless, sampling, limits, shortcuts):
                 if isinstance(step, End):
                     check(nameless)
                 yield step
@@ -57,51 +62,71 @@ def read(
             raise
 
 
-def _steps(path: Path, sampling: Sampling, limits: Limits, decord: bool) -> Iterator[Window | End]:
+def _steps(path: Path, sampling: Sampling, limits: Limits, shortcuts: bool) -> Iterator[Window | End]:
     media = sniff_file(path)
     if media.is_picture:
         yield from _picture(path, sampling, limits)
         return
-    media = replace(media, decord=media.decord and decord)
     info = probe(path, media, limits)
+    if not sampling.sound:
+        info = _silent(info)
     audio = AudioReader(path, media, info, limits)
     if info.has_video:
-        yield from _with_sound(_Frames(path, media, info, sampling, limits), audio, info, sampling, limits)
+        yield from _with_sound(_Frames(path, media, info, sampling, limits, shortcuts), audio, info, sampling, limits)
     else:
         yield from _sound_only(audio, sampling, limits)
 
 
-class _Frames:
-    """Windows of frames from decord, and from PyAV on from where decord gives up."""
+def _silent(info: MediaInfo) -> MediaInfo:
+    if not info.has_video:
+        raise MediaError(ErrorCode.NO_VIDEO, "there is no picture to look at, and sound was not asked for")
+    return replace(info, has_audio=False, duration_ms=0 if info.has_audio else info.duration_ms)
 
-    def __init__(self, path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits) -> None:
+
+class _Frames:
+    """Windows of frames by the cheapest engine for the file, and by PyAV on from where that gives up."""
+
+    def __init__(
+        self, path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits, shortcuts: bool
+    ) -> None:
         self.path, self.media, self.info, self.sampling, self.limits = path, media, info, sampling, limits
-        self.decoder = "decord"
+        self.shortcuts = shortcuts
+        self.decoder = "decord"  # unless "sparse" or "pyav"
         self.timeline = Timeline(info, limits.max_duration_ms)
 
     def windows(self) -> Iterator[Frames]:
         done = -1
         try:
-            for window in self._by_decord():
+            for window in self._by_the_cheapest():
                 yield window
                 done = window[0]
-        except DecordError:
+        except EngineError:
             self.decoder = "pyav"
-            for window in self._by_pyav():
+            for window in self._by(PyAVReader):
                 if window[0] > done:
                     yield window
 
-    def _by_decord(self) -> Iterator[Frames]:
-        if not suits_decord(self.media, self.info, self.sampling):
-            raise DecordError("not for decord")
-        self.timeline = read_timeline(self.path, self.media, self.info, self.limits)
-        intact = partial(is_intact, self.path, self.media, self.info)
-        yield from DecordReader(self.path, self.info, self.sampling, self.timeline, intact).windows()
+    def _by_the_cheapest(self) -> Iterator[Frames]:
+        """Both engines want to know the packets first, and find those that they can go by."""
+        if not self.shortcuts:
+            raise EngineError("every frame is to be decoded")
+        if suits_sparse(self.info, self.sampling):
+            self.decoder = "sparse"
+            yield from self._by(SparseReader)
+        elif suits_decord(self.media, self.info, self.sampling):
+            with open_container(self.path, self.media) as container:
+                self.timeline = read_timeline(container, self.info, self.limits)
+            intact = partial(is_intact, self.path, self.media, self.info)
+            yield from DecordReader(self.path, self.info, self.sampling, self.timeline, intact).windows()
+        else:
+            raise EngineError("it is known to read such a file wrong")
 
-    def _by_pyav(self) -> Iterator[Frames]:
-        reader = PyAVReader(self.path, self.media, self.info, self.sampling, self.limits)
-        self.timeline = reader.timeline
-        yield from reader.windows()
+    def _by(self, engine: type[SparseReader | PyAVReader]) -> Iterator[Frames]:
+        reader = engine(self.path, self.media, self.info, self.sampling, self.limits)
+        try:
+            yield from reader.windows()
+        finally:
+            self.timeline = reader.timeline
 
     def damage(self) -> str | None:
         """What was wrong with the pictures on the way, None for nothing."""

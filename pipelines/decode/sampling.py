@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 Frames = tuple[int, NDArray[np.int64], NDArray[np.uint8]]  # window index, frame_ms [T], frames_THWC
 
 
+class EngineError(Exception):
+    """This way of decoding cannot read the file, or not on from here; a slower one may."""
+
+
 def frames_at_ticks(starts_ms: NDArray[np.int64], interval_ms: int) -> NDArray[np.int64]:
     """Return the indices of the frames on screen at 0, interval, 2 interval, ...; each once.
 

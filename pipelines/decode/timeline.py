@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import av
@@ -14,8 +13,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
-from pipelines.decode.sniff import Format
+from pipelines.decode.probe import MediaInfo, clock_ms, demux, video_tracks
 
 
 class Timeline:
@@ -30,6 +28,7 @@ class Timeline:
         self.lost_ms = 0  # the longest stretch whose packets gave no picture
         self.jumps = 0  # of the clock, back
         self._starts = array("q")
+        self._keys = array("b")
         self._last_dts: int | None = None
         self._awaited: list[int] = []  # a heap
 
@@ -47,7 +46,15 @@ class Timeline:
 
     def starts_ms(self) -> NDArray[np.int64]:
         """When the pictures are shown, in order."""
-        return np.sort(np.array(self._starts, np.int64))
+        return np.sort(self.in_decoding_order_ms())
+
+    def in_decoding_order_ms(self) -> NDArray[np.int64]:
+        """When the pictures are shown, in the order of their packets."""
+        return np.array(self._starts, np.int64)
+
+    def is_key(self) -> NDArray[np.bool_]:
+        """Which of the packets are keyframes."""
+        return np.array(self._keys, np.bool_)
 
     def shown(self, start_ms: int) -> None:
         """A picture came out: packets that were due before it are not coming any more."""
@@ -67,6 +74,7 @@ class Timeline:
             self.is_plain &= self._last_dts is None or packet.dts > self._last_dts
             self._last_dts = packet.dts
         self._starts.append(start_ms)
+        self._keys.append(packet.is_keyframe)
         if not packet.is_discard:
             self._await(packet, start_ms)
 
@@ -81,12 +89,11 @@ class Timeline:
         self.is_plain = False
 
 
-def read_timeline(path: Path, media: Format, info: MediaInfo, limits: Limits) -> Timeline:
-    """Demux a file once and decode nothing."""
+def read_timeline(container: InputContainer, info: MediaInfo, limits: Limits) -> Timeline:
+    """Demux to the end and decode nothing."""
     timeline = Timeline(info, limits.max_duration_ms)
-    with open_container(path, media) as container:
-        for _ in timeline.packets(container):
-            pass
+    for _ in timeline.packets(container):
+        pass
     gaps_ms = np.diff(timeline.starts_ms(), prepend=-1)
     timeline.is_plain &= len(gaps_ms) > 0 and bool(np.all(gaps_ms > 0))
     return timeline

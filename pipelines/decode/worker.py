@@ -38,7 +38,7 @@ class Request:
     size: int  # bytes, as hashed: another size now means another content
     sampling: Sampling
     limits: Limits
-    decord: bool = True  # whether decord may have it first
+    shortcuts: bool = True  # whether an engine that leaves frames out may have it first
     stamp: Stamp | None = None  # of the file when it had the content; None: its size alone has to do
 
     def to_line(self) -> bytes:
@@ -61,7 +61,7 @@ def rows(request: Request) -> Iterator[dict[str, Any]]:
     try:
         _check_size(request)
         check = partial(check_unchanged, request.content_sha256, request.stamp)
-        for step in read(Path(request.path), request.sampling, request.limits, request.decord, check):
+        for step in read(Path(request.path), request.sampling, request.limits, request.shortcuts, check):
             if isinstance(step, End):
                 yield _row(request, held, spent, step)
                 return

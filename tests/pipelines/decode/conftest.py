@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import pipelines.decode.read
 from pipelines.decode.child import DecodeChild
 from pipelines.decode.limits import Limits
 from tests.footage import Tone, noise, write_film
+from tests.watching import ENGINES, only
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,12 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def film(films: Path) -> Path:
     """Three seconds of picture and sound in H.264 and AAC: the ordinary case."""
     return write_film(films / "film.mp4", tone=Tone(3.0))
+
+
+@pytest.fixture(scope="session")
+def vp9_film(films: Path) -> Path:
+    """Three seconds in VP9, which decord has first."""
+    return write_film(films / "film.webm", codec="libvpx-vp9")
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +50,10 @@ def noisy_webm(films: Path) -> Path:
     return write_film(films / "noisy.webm", seconds=8, draw=noise, codec="libvpx-vp9")
 
 
-@pytest.fixture(params=["decord", "pyav"])
+@pytest.fixture(params=ENGINES)
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test once with decord, where it takes the file, and once with PyAV for everything."""
-    if request.param == "pyav":
-        monkeypatch.setattr(pipelines.decode.read, "suits_decord", lambda *_: False)
+    """Run a test with each engine, where it takes the file: the slower ones by refusing those before."""
+    only(str(request.param), monkeypatch)
     return str(request.param)
 
 

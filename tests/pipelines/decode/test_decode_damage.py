@@ -247,7 +247,7 @@ def test_what_a_decoder_raises_besides_is_a_row_and_the_child_lives(
     def explode(*_: object) -> None:
         raise TypeError("as libraries do")
 
-    monkeypatch.setattr(pipelines.decode.read, "DecordReader", explode)
+    monkeypatch.setattr(pipelines.decode.read, "SparseReader", explode)
     request = Request("0" * 64, str(film), film.stat().st_size, SMALL, LIMITS)
     (row,) = list(worker.rows(request))
     assert (row["error_code"], row["error_message"]) == ("decoder_crashed", "the decoder failed with TypeError")

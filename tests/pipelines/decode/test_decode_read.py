@@ -1,4 +1,4 @@
-"""The ordinary case, by both decoders: the right frames, at their true times, upright, in whole windows."""
+"""The ordinary case, by every engine: the right frames, at their true times, upright, in whole windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.decode.limits import Sampling
 from pipelines.rows import ErrorCode
 from tests.footage import Tone, corners, noise, shade, write_film
-from tests.watching import SMALL, watch
+from tests.watching import ENGINES, SMALL, only, watch
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 VARIABLE = [0, 40, 80, 1500, 1540, 3100, 3200, 5000]
@@ -55,18 +55,29 @@ def test_the_frame_before_the_tick_is_taken_where_no_frame_falls_on_it(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec"),
-    [("mp4", "libx264"), ("mp4", "libx265"), ("webm", "libvpx"), ("webm", "libvpx-vp9"), ("avi", "mpeg4")],
+    ("suffix", "codec", "takes"),
+    [
+        ("mp4", "libx264", "sparse"),
+        ("mp4", "libx265", "sparse"),
+        ("webm", "libvpx", "sparse"),
+        ("webm", "libvpx-vp9", "decord"),
+        ("avi", "mpeg4", "decord"),
+    ],
 )
-def test_both_decoders_see_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, codec: str) -> None:
+def test_all_engines_see_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, codec: str, takes: str
+) -> None:
     path = write_film(tmp_path / f"a.{suffix}", codec=codec, draw=noise, fps=25, bframes=2 * (codec == "libx264"))
-    by_decord = watch(path, Sampling(interval_ms=400, frame_side=96))
-    monkeypatch.setattr("pipelines.decode.read.suits_decord", lambda *_: False)
-    by_pyav = watch(path, Sampling(interval_ms=400, frame_side=96))
-    assert [by_decord.end.decoder, by_pyav.end.decoder] == ["decord", "pyav"]
-    assert by_decord.frame_ms == by_pyav.frame_ms
-    assert np.abs(by_decord.frames_THWC.astype(int) - by_pyav.frames_THWC).mean() < 1.5
-    assert by_decord.end.duration_ms == by_pyav.end.duration_ms
+    seen = []
+    for engine in ENGINES[ENGINES.index(takes) :]:
+        only(engine, monkeypatch)
+        seen.append((engine, watch(path, Sampling(interval_ms=400, frame_side=96))))
+    by_pyav = seen[-1][1]
+    for engine, found in seen:
+        assert (found.end.decoder, found.end.duration_ms) == (engine, by_pyav.end.duration_ms)
+        assert found.frame_ms == by_pyav.frame_ms
+        furthest = np.abs(found.frames_THWC.astype(int) - by_pyav.frames_THWC)
+        assert furthest.mean() < 1.5 if engine == "decord" else furthest.max() == 0
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -93,11 +104,11 @@ def test_av1_goes_to_pyav(tmp_path: Path) -> None:
     assert (seen.end.decoder, seen.error, seen.frame_ms) == ("pyav", None, [0, 1000, 2000])
 
 
-def test_a_still_film_stays_with_decord_and_is_complete(tmp_path: Path) -> None:
+def test_a_still_film_stays_with_its_engine_and_is_complete(tmp_path: Path, decoder: str) -> None:
     still = write_film(tmp_path / "a.mp4", draw=lambda _, width, height: corners(0, width, height))
     seen = watch(still)
     assert seen.end is not None
-    assert (seen.end.decoder, seen.error, seen.frame_ms) == ("decord", None, [0, 1000, 2000])
+    assert (seen.end.decoder, seen.error, seen.frame_ms) == (decoder, None, [0, 1000, 2000])
 
 
 # Keyframes only.
@@ -148,17 +159,21 @@ def test_turned_films_are_shown_upright(tmp_path: Path, decoder: str, turn: int)
 def test_both_decoders_turn_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_film(tmp_path / "a.mp4", turn=90, draw=noise)
     turned = watch(path)
-    monkeypatch.setattr("pipelines.decode.read.suits_decord", lambda *_: False)
+    only("pyav", monkeypatch)
     assert np.abs(turned.frames_THWC.astype(int) - watch(path).frames_THWC).mean() < 1.5
 
 
 @pytest.mark.parametrize(("mirror", "top_left", "top_right"), [((True, False), None, RED), ((False, True), BLUE, None)])
-def test_mirrored_films_are_shown_as_meant_by_pyav(
-    tmp_path: Path, mirror: tuple[bool, bool], top_left: tuple[int, int, int] | None, top_right: tuple[int, int, int]
+def test_mirrored_films_are_shown_as_meant(
+    tmp_path: Path,
+    decoder: str,
+    mirror: tuple[bool, bool],
+    top_left: tuple[int, int, int] | None,
+    top_right: tuple[int, int, int],
 ) -> None:
     seen = watch(write_film(tmp_path / "a.mp4", mirror=mirror))
     assert seen.end is not None
-    assert seen.end.decoder == "pyav"
+    assert seen.end.decoder == ("sparse" if decoder == "sparse" else "pyav")  # decord knows no mirrors
     for color, x in ((top_left, 8), (top_right, -8)):
         if color:
             assert_color(seen.frames_THWC[0][8, x], color)
