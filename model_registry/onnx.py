@@ -14,9 +14,17 @@ def open_graph(path: Path, device: str = "cpu", *, threads: int | None = None, a
     It takes torch's thread count unless told otherwise. Without an arena memory goes back after each run: graphs whose
     inputs have another width each time would keep a piece for every width.
     """
+    from onnxruntime.capi import onnxruntime_pybind11_state as raised
+
+    damaged = (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile)
+    with reading(path, "an ONNX graph", also=damaged):
+        return session(str(path), device, threads=threads, arena=arena)
+
+
+def session(graph: str | bytes, device: str = "cpu", *, threads: int | None = None, arena: bool = True) -> Any:
+    """The same for a path, or for a graph in memory; raises what onnxruntime raises."""
     import onnxruntime
     import torch
-    from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
@@ -25,6 +33,4 @@ def open_graph(path: Path, device: str = "cpu", *, threads: int | None = None, a
     wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
     available = onnxruntime.get_available_providers()
     providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
-    damaged = (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile)
-    with reading(path, "an ONNX graph", also=damaged):
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    return onnxruntime.InferenceSession(graph, options, providers=providers)

@@ -7,7 +7,15 @@ from PIL import Image
 from model_registry.errors import NightjarError
 from model_registry.images import example_frames
 from model_registry.model import predict_all
-from model_registry.models.efficientnet import ARTIFACT, CROP, RESIZE, EfficientNetLite0
+from model_registry.models.efficientnet import (
+    ARTIFACT,
+    CROP,
+    RESIZE,
+    EfficientNetLite0,
+    graph_features,
+    timm_twin,
+    torch_features,
+)
 from model_registry.models.imagenet_weapons import FIREARM_CLASSES, ImageNetWeapons
 
 torch = pytest.importorskip("torch")
@@ -68,15 +76,29 @@ def test_frames_of_the_decoders_size_are_not_resampled(tower):
 # The network
 
 
-def test_the_embedding_is_pooled_features_as_the_classifier_reads_them(tower):
+def test_the_embedding_is_pooled_features_as_the_classifier_reads_them(tower, checkpoint):
     """timm's own head on the same pixels."""
     frames = example_frames()
     embeddings_ND = np.stack(tower.predict(frames))
     assert embeddings_ND.min() >= 0  # after ReLU6 and averaging
+    net = timm_twin(checkpoint).eval()
     with torch.inference_mode():
-        wanted_NK = tower.net(tower.preprocess(frames)).numpy()
-        found_NK = tower.net.classifier(torch.from_numpy(embeddings_ND)).numpy()
+        wanted_NK = net(tower.preprocess(frames)).numpy()
+        found_NK = net.classifier(torch.from_numpy(embeddings_ND)).numpy()
     np.testing.assert_allclose(found_NK, wanted_NK, rtol=1e-4, atol=1e-4)
+
+
+def test_the_graph_is_the_network(tower, checkpoint):
+    pixels_NCHW = tower.preprocess(odd_frames())
+    wanted_ND = torch_features(checkpoint, "cpu")(pixels_NCHW)
+    np.testing.assert_allclose(graph_features(checkpoint)(pixels_NCHW), wanted_ND, rtol=0, atol=1e-4)
+    assert wanted_ND.max() > 1
+
+
+def test_the_graph_pads_odd_sizes_as_the_network_does(checkpoint):
+    pixels_NCHW = torch.randn(2, 3, 97, 130, generator=torch.Generator().manual_seed(3))
+    wanted_ND = torch_features(checkpoint, "cpu")(pixels_NCHW)
+    np.testing.assert_allclose(graph_features(checkpoint)(pixels_NCHW), wanted_ND, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +165,11 @@ def weapons(loaded):
     return loaded("imagenet_weapons")
 
 
-def test_the_cue_is_the_share_of_the_firearm_classes(weapons, tower):
+def test_the_cue_is_the_share_of_the_firearm_classes(weapons, tower, checkpoint):
     """By torch's own softmax over the network's own logits."""
     frames = example_frames()
     with torch.inference_mode():
-        shares_NK = tower.net(tower.preprocess(frames)).double().softmax(dim=1)
+        shares_NK = timm_twin(checkpoint).eval()(tower.preprocess(frames)).double().softmax(dim=1)
     wanted_N = shares_NK[:, list(FIREARM_CLASSES)].sum(dim=1)
     found_N1 = predict_all(weapons, tower.predict(frames))
     np.testing.assert_allclose(found_N1[:, 0], wanted_N, rtol=1e-3, atol=1e-7)
