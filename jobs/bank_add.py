@@ -70,7 +70,7 @@ def add(args: argparse.Namespace) -> list[Outcome]:
     bank = open_for(args.bank, bundle)
     sampling = Sampling(interval_ms=round(args.interval * 1000), frame_side=bundle.frame_side)
     work = "\n".join([bundle.id, sampling.id, *sorted(wanted)])
-    with _staging(bank.folder, work) as staging, session.ray_up() as resources:
+    with _staging(bank.folder, work) as staging, session.workers() as resources:
         rows = _hashed(wanted.values(), staging)
         outcomes, todo = sort_out(bank, wanted, rows)
         if todo:

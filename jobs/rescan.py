@@ -113,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     nights = nights_in(args.folder)
     if wanted:
         progress.say(f"{len(wanted.news)} of {len(wanted.active)} references, {len(nights)} nights")
-    ray: AbstractContextManager[Mapping[str, float]] = session.ray_up() if wanted else nullcontext({})
-    with ray as resources:
+    workers: AbstractContextManager[Mapping[str, float]] = session.workers() if wanted else nullcontext({})
+    with workers as resources:
         for folder in nights:
             _rescan(folder, news, policy, resources, as_json=args.json)
     return 0

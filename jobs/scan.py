@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jobs import progress, recipes
+from jobs import progress, recipes, session
 from jobs.arguments import count
 from jobs.night import run_night
 from jobs.recall import show
@@ -34,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run and print."""
     manifest = manifest_of_paths(args.paths, args.limit)
-    recipe = recipes.from_arguments(args)
     folder = args.output or Path(tempfile.mkdtemp(prefix="nightjar-scan-"))
     try:
-        show(run_night("scan", "Scan", manifest, recipe, folder), as_json=args.json)
+        with session.ahead():
+            recipe = recipes.from_arguments(args)
+            show(run_night("scan", "Scan", manifest, recipe, folder), as_json=args.json)
     finally:
         if args.output is None:
             shutil.rmtree(folder, ignore_errors=True)

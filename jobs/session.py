@@ -1,4 +1,4 @@
-"""A session: Ray up, memory watched, the MLflow run written, everything down again."""
+"""A session: workers or Ray up, memory watched, the MLflow run written, everything down again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import psutil
 
 from model_registry import store
 from model_registry.errors import NightjarError
-from pipelines.run import cluster_resources
+from pipelines.local.pool import started_ahead
+from pipelines.run import cluster_resources, on_ray
 
 EXPERIMENT = "nightjar"
 LOCAL_STORE_BYTES = 2 << 30
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
@@ -31,9 +33,33 @@ QUIET = {
 }
 
 
+def wants_ray() -> bool:
+    """Whether a cluster is named or joined, or there are GPUs to share out."""
+    return bool(os.environ.get("RAY_ADDRESS")) or on_ray() or NVIDIA.exists()
+
+
+def ahead() -> AbstractContextManager[None]:
+    """Let a worker of this machine get ready while a job is still being prepared."""
+    return nullcontext() if wants_ray() else started_ahead()
+
+
+@contextmanager
+def workers() -> Iterator[Mapping[str, float]]:
+    """Let work be done by a cluster where RAY_ADDRESS names one, else by this machine alone; yields what there is.
+
+    A local Ray is started where GPUs have to be shared out, and for RAY_ADDRESS=local. Without one nothing is started
+    that the work does not need: Ray's own processes cost a small machine as much as a hundred short videos do.
+    """
+    if wants_ray():
+        with ray_up() as resources:
+            yield resources
+    else:
+        yield {"CPU": float(len(os.sched_getaffinity(0)))}
+
+
 @contextmanager
 def ray_up(cpus: int | None = None) -> Iterator[Mapping[str, float]]:
-    """Join the cluster that RAY_ADDRESS names, or start one on this machine; yields what it has.
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine for `local`; yields what it has.
 
     A local one leaves nothing behind: no dashboard, no usage report, its folder removed.
     """
@@ -41,7 +67,8 @@ def ray_up(cpus: int | None = None) -> Iterator[Mapping[str, float]]:
         os.environ.setdefault(name, value)
     import ray
 
-    folder = None if os.environ.get("RAY_ADDRESS") or ray.is_initialized() else tempfile.mkdtemp(prefix="nightjar-")
+    joins = os.environ.get("RAY_ADDRESS", "local") != "local" or ray.is_initialized()
+    folder = None if joins else tempfile.mkdtemp(prefix="nightjar-")
     try:
         if not ray.is_initialized():
             with _quiet_stderr():

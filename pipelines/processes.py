@@ -1,10 +1,43 @@
-"""Processes of this host: which is which, and whether it still runs. Ids come again, so its start belongs to it."""
+"""Processes of this host: which is which, whether it still runs, and those that end with the one that started them.
+
+Ids come again, so a process is known by its start too.
+"""
 
 from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 
 SAME_START_S = 1.0  # a start is reckoned from the clock, which may be set
+PR_SET_PDEATHSIG = 1
+
+# The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one lives as long as the process.
+STARTER = ThreadPoolExecutor(1, thread_name_prefix="process-starter")
+
+
+def start(command: Sequence[str], env: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that imports from where this one does; it has to call `die_with_parent` to end with it."""
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+
+    def launch() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env={**os.environ, **env, "PYTHONPATH": path}, **options)
+
+    return STARTER.submit(launch).result()
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the parent goes, however it goes."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
 
 
 def started_at(pid: int) -> float | None:

@@ -1,8 +1,9 @@
-"""Run a night on Ray Data: hash what came in, leave out what is settled, look at the rest."""
+"""Run a night, on Ray Data or on this machine alone: hash what came in, leave out what is settled, look at the rest."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -14,9 +15,10 @@ import pyarrow.compute as pc
 
 from pipelines.contents import Hash
 from pipelines.decode.limits import Limits
+from pipelines.local.pool import stream as stream_here
 from pipelines.places import PART, Place, exists, is_full, make, read_table, write_table
 from pipelines.rows import CONTENTS, SOURCES
-from pipelines.stage import PipelineError, Stage, refuse_if_short, run
+from pipelines.stage import PipelineError, Stage, StageError, refuse_if_short, run
 from pipelines.storage import modified_ns
 
 RESERVED_SHARE = 0.1  # of the machine, split among the stages; Ray Data's 0.5 leaves decoding one task on two cores
@@ -100,6 +102,8 @@ def cluster_resources() -> dict[str, float]:
 
 def refuse_unshared(folder: Place) -> None:
     """Raise PipelineError where a node of the cluster cannot see the folder: its pieces would be lost there."""
+    if not on_ray():
+        return
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -121,8 +125,22 @@ def refuse_unshared(folder: Place) -> None:
         )
 
 
+def on_ray() -> bool:
+    """Whether this process has joined a cluster; without one, all work is done by processes of this machine."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
 def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Iterator[pa.Table]:
     """Run stages over a table held by the driver; yields what comes out, in any order."""
+    try:
+        yield from (_on_ray if on_ray() else stream_here)(stages, table, rows_a_task)
+    except StageError as error:
+        names = ", ".join(stage.name for stage in stages)
+        raise PipelineError(f"the pipeline ({names}) failed: {_reason(error.cause)}{_remedy(error.cause)}") from error
+
+
+def _on_ray(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Iterator[pa.Table]:
     import ray
     from ray.exceptions import RayError
 
@@ -136,20 +154,18 @@ def _stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Itera
     try:
         yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except RayError as error:
-        names = ", ".join(stage.name for stage in stages)
-        raise PipelineError(f"the pipeline ({names}) failed: {_reason(error)}{_remedy(error)}") from error
+        raise StageError(getattr(error, "cause", None) or error) from error
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong on the worker, in one line and without Ray's traceback."""
-    cause = getattr(error, "cause", None) or error
+def _reason(cause: Exception) -> str:
+    """What went wrong on the worker, in one line and without its traceback."""
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return " ".join(str(cause).split())[:500] or type(cause).__name__
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(cause: Exception) -> str:
     """What to do about a full disk; finished pieces stay."""
-    if not is_full(getattr(error, "cause", None)):
+    if not is_full(cause):
         return ""
     return "; free some space and run the same command again: what is finished is not done again"

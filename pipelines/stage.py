@@ -24,6 +24,14 @@ class PipelineError(NightjarError):
     """A pipeline that cannot work: a column nobody wrote, or more machine than there is."""
 
 
+class StageError(Exception):
+    """A worker raised what is no row's fault, wherever it ran."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage(ABC):
     """What happens to rows. `open` runs once on each worker: weights load there."""

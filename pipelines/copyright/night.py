@@ -1,4 +1,4 @@
-"""Match a night with a bank on Ray: each actor holds a shard of the references, batches of uploads visit them all.
+"""Match a night with a bank: each worker holds a shard of the references, batches of uploads visit them all.
 
 What is matched is kept in pieces, one folder a bank version, so that a run that was killed goes on where it stood.
 """
@@ -6,8 +6,12 @@ What is matched is kept in pieces, one folder a bank version, so that a run that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +25,7 @@ from pipelines.copyright.matched import MATCHES, Matched
 from pipelines.copyright.stored import stored_fingerprints
 from pipelines.pieces import Pieces
 from pipelines.risk.evidence import EVIDENCE_FLOOR
+from pipelines.run import on_ray
 from pipelines.stage import PipelineError
 
 if TYPE_CHECKING:  # it imports Lance, which a run without a bank does without
@@ -28,6 +33,10 @@ if TYPE_CHECKING:  # it imports Lance, which a run without a bank does without
 
 UPLOADS = 64  # that visit the shards together: some 10 MB of descriptors
 IN_FLIGHT = 3  # batches
+Prints = Sequence[tuple[int, Fingerprint]]  # of a batch of uploads, by their number
+Batch = tuple[Sequence[str], Prints]
+Shards = list[list[tuple[int, str]]]  # number and hash of the references of each
+Settle = Callable[..., dict[int, list[ReferenceMatch]]]
 STRIPS = 64  # film strips of references in memory, some MB an hour of film
 
 
@@ -41,7 +50,7 @@ class Machine:
 
 
 class ShardActor:
-    """A shard of the bank in a Ray actor; it reads its references itself."""
+    """A shard of the bank in a worker; it reads its references itself."""
 
     def __init__(self, bank: Path, references: Sequence[tuple[int, str]], device: str) -> None:
         from pipelines.copyright.bank.reader import BankReader
@@ -85,20 +94,67 @@ def _searched(
     bank: BankReader, references: Sequence[Reference], pieces: Pieces, todo: Sequence[str], machine: Machine
 ) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
     """Send batches around; yields each with what was found, in order."""
+    durations_ms = {number: ref.duration_ms for number, ref in enumerate(references)}
+    negative = frozenset(number for number, ref in enumerate(references) if ref.kind is Kind.NEGATIVE)
+    batches = [todo[first : first + UPLOADS] for first in range(0, len(todo), UPLOADS)]
+    uploads = ((batch, _uploads(bank, pieces, batch)) for batch in batches)
+    settle = partial(_settled, durations_ms, negative)
+    shards = _dealt(references, machine)
+    if on_ray():
+        yield from _by_actors(bank, shards, machine, uploads, settle)
+    else:
+        yield from _by_processes(bank, shards, uploads, settle)
+
+
+def _by_processes(
+    bank: BankReader, shards: Shards, uploads: Iterator[Batch], settle: Settle
+) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
+    """A process of this machine for each shard; one shard alone needs none."""
+    if len(shards) == 1:
+        shard = ShardActor(bank.folder.absolute(), shards[0], "cpu")
+        yield from ((batch, settle(prints, shard.find(prints))) for batch, prints in uploads)
+        return
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(
+                ProcessPoolExecutor(1, get_context("spawn"), _hold, (bank.folder.absolute(), shard, "cpu"))
+            )
+            for shard in shards
+        ]
+        try:
+            for batch, prints in uploads:
+                asked = [pool.submit(_find, prints) for pool in pools]
+                yield batch, settle(prints, *[one.result() for one in asked])
+        except BrokenProcessPool as error:
+            raise PipelineError(f"matching with bank {bank.folder} failed: a worker died") from error
+
+
+_held: list[ShardActor] = []  # by a process of `_by_processes`
+
+
+def _hold(bank: Path, references: Sequence[tuple[int, str]], device: str) -> None:
+    _held.append(ShardActor(bank, references, device))
+
+
+def _find(uploads: Prints) -> Found:
+    return _held[0].find(uploads)
+
+
+def _by_actors(
+    bank: BankReader, shards: Shards, machine: Machine, uploads: Iterator[Batch], settle: Settle
+) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
+    """An actor of the cluster for each shard."""
     import ray
     from ray.exceptions import RayError
 
-    durations_ms = {number: ref.duration_ms for number, ref in enumerate(references)}
-    negative = frozenset(number for number, ref in enumerate(references) if ref.kind is Kind.NEGATIVE)
-    settle = ray.remote(num_cpus=0)(_settled)
-    shards = _shards(bank, references, machine)
+    settling = ray.remote(num_cpus=0)(lambda prints, *found: settle(prints, *found))
+    actors = _actors(bank, shards, machine)
     waiting: list[tuple[Sequence[str], Any]] = []
     try:
-        for first in range(0, len(todo), UPLOADS):
-            batch = todo[first : first + UPLOADS]
-            uploads = ray.put(_uploads(bank, pieces, batch))
-            asked = [shard.find.remote(uploads) for shard in shards]
-            waiting.append((batch, settle.remote(uploads, durations_ms, negative, *asked)))
+        for batch, prints in uploads:
+            sent = ray.put(prints)
+            asked = [actor.find.remote(sent) for actor in actors]
+            waiting.append((batch, settling.remote(sent, *asked)))
             if len(waiting) == IN_FLIGHT:
                 yield waiting[0][0], ray.get(waiting.pop(0)[1])
         while waiting:
@@ -107,12 +163,12 @@ def _searched(
         reason = " ".join(str(getattr(error, "cause", None) or error).split())[:500]
         raise PipelineError(f"matching with bank {bank.folder} failed: {reason}") from error
     finally:
-        for shard in shards:
-            ray.kill(shard)
+        for actor in actors:
+            ray.kill(actor)
 
 
 def _settled(
-    uploads: Sequence[tuple[int, Fingerprint]], durations_ms: Mapping[int, int], negative: frozenset[int], *found: Found
+    durations_ms: Mapping[int, int], negative: frozenset[int], uploads: Prints, *found: Found
 ) -> dict[int, list[ReferenceMatch]]:
     return matches(found, uploads, durations_ms, negative)
 
@@ -122,15 +178,18 @@ def _uploads(bank: BankReader, pieces: Pieces, batch: Sequence[str]) -> list[tup
     return [(number, raw[sha256].within(bank.space)) for number, sha256 in enumerate(batch)]
 
 
-def _shards(bank: BankReader, references: Sequence[Reference], machine: Machine) -> list[Any]:
-    """Start the actors: no more than there are references, each with about as many seconds of them."""
+def _dealt(references: Sequence[Reference], machine: Machine) -> Shards:
+    """Deal the references out: no more shards than there are references, each with about as many seconds of them."""
+    dealt = spread([ref.duration_ms for ref in references], max(1, min(machine.actors, len(references))))
+    return [[(number, references[number].content_sha256) for number in shard] for shard in dealt]
+
+
+def _actors(bank: BankReader, shards: Shards, machine: Machine) -> list[Any]:
     import ray
 
     device = "cuda" if machine.gpus else "cpu"
     actor = ray.remote(num_cpus=machine.cpus, num_gpus=machine.gpus, max_restarts=-1, max_task_retries=-1)(ShardActor)
-    dealt = spread([ref.duration_ms for ref in references], max(1, min(machine.actors, len(references))))
-    shas = [[(number, references[number].content_sha256) for number in shard] for shard in dealt]
-    return [actor.remote(bank.folder.absolute(), shard, device) for shard in shas]
+    return [actor.remote(bank.folder.absolute(), shard, device) for shard in shards]
 
 
 class Pictures:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -19,15 +18,13 @@ import pyarrow as pa
 from model_registry.errors import NightjarError
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.worker import READY, Request
+from pipelines.processes import start
 from pipelines.rows import WINDOWS, ErrorCode, MediaError
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 START_SECONDS = 120.0  # the imports, from a cold disk
 KILLS_FORGIVEN = 3  # a video, or a start: whoever is killed oftener may be what fills the memory
 DYING_SECONDS = 2.0  # between the end of a pipe and the exit status
-
-# The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one lives as long as the process.
-STARTER = ThreadPoolExecutor(1, thread_name_prefix="decode-child-starter")
 
 
 class DecodeChildError(NightjarError):
@@ -119,14 +116,13 @@ class DecodeChild:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "pipelines.decode.worker", str(os.getpid())]
-        return STARTER.submit(
-            subprocess.Popen[bytes],
+        return start(
             [*command, str(self.limits.child_memory_mb)],
+            env=THREADS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **THREADS, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-        ).result()
+        )
 
     def close(self, grace_seconds: float = 0) -> int | None:
         """Kill the child and return its exit status: negative for the signal that ended it, None if it was alive."""

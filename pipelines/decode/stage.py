@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from pipelines.rows import WINDOWS, MediaError
 from pipelines.stage import Stage, Work
 from pipelines.storage import held_copy
 
-_child: DecodeChild | None = None  # one a worker process: tasks come and go, the child stays warm
+_own = threading.local()  # a child for each thread of a worker: tasks come and go, the child stays warm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,12 @@ class Decode(Stage):
     drops: tuple[str, ...] = ("uri", "bytes")
 
     def open(self) -> Work:
-        """Keep the worker's child; a worker of other limits gets another."""
-        global _child
-        if _child is None or _child.limits != self.limits:
-            if _child is not None:
-                _child.close()
-            _child = DecodeChild(self.limits)
-        child = _child
+        """Keep this thread's child; other limits get another."""
+        child: DecodeChild | None = getattr(_own, "child", None)
+        if child is None or child.limits != self.limits:
+            if child is not None:
+                child.close()
+            child = _own.child = DecodeChild(self.limits)
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
             for row in table.to_pylist():

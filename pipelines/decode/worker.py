@@ -5,11 +5,9 @@ A request is one JSON line; an answer is one Arrow stream of WINDOWS rows, the l
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -23,9 +21,9 @@ import pyarrow as pa
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.read import End, read
 from pipelines.decode.unchanged import Stamp, check_unchanged
+from pipelines.processes import die_with_parent
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
 
-PR_SET_PDEATHSIG = 1
 READY = b"ready\n"  # said once, when everything is imported
 
 
@@ -122,17 +120,10 @@ def answer(request: Request, out: Any) -> None:
     out.flush()
 
 
-def _die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent goes, however it goes."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
 def main() -> None:
     """Serve requests until standard input ends. argv: parent's process id, address space in MB."""
     parent, memory_mb = int(sys.argv[1]), int(sys.argv[2])
-    _die_with_parent(parent)
+    die_with_parent(parent)
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     out = os.fdopen(os.dup(1), "wb")

@@ -64,7 +64,7 @@ def described(monkeypatch) -> FakeDescribe:
     monkeypatch.setattr(bank_add, "pin", lambda *_, **__: bundle)
     monkeypatch.setattr(bank_add, "shipped_space", lambda tower: space(tower))
     monkeypatch.setattr(bank_add, "hash_contents", plain_hashes)
-    monkeypatch.setattr(bank_add.session, "ray_up", lambda: nullcontext({"CPU": 2.0}))
+    monkeypatch.setattr(bank_add.session, "workers", lambda: nullcontext({"CPU": 2.0}))
     return fake
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pyarrow as pa
 import pytest
 
@@ -66,9 +68,21 @@ class TestMatch:
             "quarantined": {},
         }
 
+    @pytest.mark.parametrize("actors", [1, 2])
+    def test_without_ray_the_same_is_found(self, bank, pieces, monkeypatch, actors):
+        wanted = match(bank.folder, CONTENTS_THERE, pieces, ONE).matched
+        table = wanted.table()
+        shutil.rmtree(wanted.folder)
+        monkeypatch.setattr(night, "on_ray", lambda: False)
+        monkeypatch.setattr(night, "_by_actors", lambda *_: pytest.fail("actors were started"))
+        found = match(bank.folder, CONTENTS_THERE, pieces, Machine(actors=actors)).matched
+
+        assert found.table().sort_by("reference_id").equals(table.sort_by("reference_id"))
+        assert matches_by_reference(found) == {"common": 4, "rare": 1}
+
     def test_again_with_the_same_bank_starts_nothing(self, bank, pieces, monkeypatch):
         first = match(bank.folder, CONTENTS_THERE, pieces, ONE)
-        monkeypatch.setattr(night, "_shards", lambda *_: pytest.fail("actors were started"))
+        monkeypatch.setattr(night, "_searched", lambda *_: pytest.fail("workers were started"))
         again = match(bank.folder, CONTENTS_THERE, pieces, ONE)
 
         assert again.facts() == first.facts()

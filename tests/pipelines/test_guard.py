@@ -14,6 +14,7 @@ from pipelines.attempts import Attempts, Marker
 from pipelines.contents import Hash
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.guard import KILLS, Guarded
+from pipelines.local.pool import stream
 from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import Commit, Pieces
 from pipelines.rows import WINDOWS, ErrorCode
@@ -307,9 +308,22 @@ def test_a_journal_that_is_cleared_gives_a_window_another_chance(tmp_path):
 # On Ray
 
 
-def test_on_ray_each_poison_costs_its_own_window(ray_cluster, tmp_path):
+def by_engines(stage, *blocks):
+    return pa.concat_tables(stream([stage], pa.concat_tables(blocks), 5), promote_options="default")
+
+
+@pytest.fixture(params=["ray", "engines"])
+def worked(request):
+    """Each way of running a stage in processes that may die."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+        return on_ray
+    return by_engines
+
+
+def test_each_poison_costs_its_own_window(worked, tmp_path):
     blocks = [block(first=0), block(Poison.ABORT, first=2), block(Poison.HANG, Poison.NAN, first=4)]
-    found = on_ray(guarded(tmp_path, stall_seconds=3.0), *blocks)
+    found = worked(guarded(tmp_path, stall_seconds=3.0), *blocks)
     assert {code: attempts for code, (_, attempts) in ends_of(found).items()} == {
         ErrorCode.MODEL_CRASHED: 2,
         ErrorCode.MODEL_TIMEOUT: 2,
@@ -319,10 +333,10 @@ def test_on_ray_each_poison_costs_its_own_window(ray_cluster, tmp_path):
     assert clean_of(found, *blocks) == unharmed(*blocks)
 
 
-def test_on_ray_a_few_kills_from_outside_cost_nothing(ray_cluster, tmp_path):
+def test_a_few_kills_from_outside_cost_nothing(worked, tmp_path):
     (tmp_path / "tokens").mkdir()
     blocks = [block(first=0), block(Poison.KILL_TWICE, first=2)]
-    found = on_ray(guarded(tmp_path / "attempts", tmp_path / "tokens"), *blocks)
+    found = worked(guarded(tmp_path / "attempts", tmp_path / "tokens"), *blocks)
     assert ends_of(found) == {}
     assert found.num_rows == 9
     assert len(list((tmp_path / "tokens").iterdir())) == 2
