@@ -5,20 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from model_registry.onnx_folding import fold
 from model_registry.reading import reading
 
 
-def open_graph(path: Path, device: str = "cpu", *, threads: int | None = None, arena: bool = True) -> Any:
+def open_graph(
+    path: Path, device: str = "cpu", *, threads: int | None = None, arena: bool = True, folded: bool = False
+) -> Any:
     """Return an onnxruntime session; raises NightjarError where the file is no graph.
 
     It takes torch's thread count unless told otherwise. Without an arena memory goes back after each run: graphs whose
-    inputs have another width each time would keep a piece for every width.
+    inputs have another width each time would keep a piece for every width. `folded`: see `onnx_folding`.
     """
+    from google.protobuf.message import DecodeError
     from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
-    damaged = (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile)
+    damaged = (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile, DecodeError)
     with reading(path, "an ONNX graph", also=damaged):
-        return session(str(path), device, threads=threads, arena=arena)
+        return session(_folded(path) if folded else str(path), device, threads=threads, arena=arena)
+
+
+def _folded(path: Path) -> bytes:
+    import onnx
+
+    return bytes(fold(onnx.load(str(path))).SerializeToString())
 
 
 def session(graph: str | bytes, device: str = "cpu", *, threads: int | None = None, arena: bool = True) -> Any:

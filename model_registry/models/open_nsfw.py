@@ -46,7 +46,7 @@ class OpenNSFW(Model):
     @classmethod
     def load(cls, weights: Mapping[str, Path], device: str) -> Self:
         """Open the ONNX graph on CUDA where the runtime has it, else on the CPU, with torch's thread count."""
-        return cls(open_graph(weights[ARTIFACT], device), device)
+        return cls(open_graph(weights[ARTIFACT], device, folded=True), device)
 
     def predict(self, batch: Sequence[Item]) -> list[Vector]:
         """Return one float32 [1] score a frame: the softmax's second column."""
