@@ -15,7 +15,7 @@ import psutil
 
 from model_registry import store
 from model_registry.errors import NightjarError
-from pipelines.local.pool import started_ahead
+from pipelines.local.pool import kept
 from pipelines.run import cluster_resources, on_ray
 
 EXPERIMENT = "nightjar"
@@ -40,7 +40,7 @@ def wants_ray() -> bool:
 
 def ahead() -> AbstractContextManager[None]:
     """Let a worker of this machine get ready while a job is still being prepared."""
-    return nullcontext() if wants_ray() else started_ahead()
+    return nullcontext() if wants_ray() else kept(started_ahead=True)
 
 
 @contextmanager
@@ -54,7 +54,8 @@ def workers() -> Iterator[Mapping[str, float]]:
         with ray_up() as resources:
             yield resources
     else:
-        yield {"CPU": float(len(os.sched_getaffinity(0)))}
+        with kept():
+            yield {"CPU": float(len(os.sched_getaffinity(0)))}
 
 
 @contextmanager

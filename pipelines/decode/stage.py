@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from pipelines.rows import WINDOWS, MediaError
 from pipelines.stage import Stage, Work
 from pipelines.storage import held_copy
 
-_own = threading.local()  # a child for each thread of a worker: tasks come and go, the child stays warm
+_idle: list[DecodeChild] = []  # of this worker: tasks come and go, children stay warm, one for each at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +29,13 @@ class Decode(Stage):
     drops: tuple[str, ...] = ("uri", "bytes")
 
     def open(self) -> Work:
-        """Keep this thread's child; other limits get another."""
-        child: DecodeChild | None = getattr(_own, "child", None)
-        if child is None or child.limits != self.limits:
-            if child is not None:
-                child.close()
-            child = _own.child = DecodeChild(self.limits)
+        """Nothing to load: a child is borrowed for each table."""
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            for row in table.to_pylist():
-                for batch in self._windows(child, row):
-                    yield pa.Table.from_batches([batch])
+            with _borrowed(self.limits) as child:
+                for row in table.to_pylist():
+                    for batch in self._windows(child, row):
+                        yield pa.Table.from_batches([batch])
 
         return work
 
@@ -51,3 +47,19 @@ class Decode(Stage):
                 yield from child.windows(request)
         except MediaError as error:
             yield lost_row(sha256, 0, self.sampling, error)
+
+
+@contextmanager
+def _borrowed(limits: Limits) -> Iterator[DecodeChild]:
+    """Lend a warm child, or one that starts at its first use; those of other limits end."""
+    child = None
+    while child is None and _idle:
+        child = _idle.pop()  # atomic, whichever threads ask
+        if child.limits != limits:
+            child.close()
+            child = None
+    child = child or DecodeChild(limits)
+    try:
+        yield child
+    finally:
+        _idle.append(child)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from pipelines.local.messages import Done, Failed, Job, Plan, Want
+from pipelines.local.messages import Done, Failed, Finished, Job, Plan, Want
 from pipelines.processes import die_with_parent
 from pipelines.stage import Stage, Work
 
@@ -147,8 +147,9 @@ def main() -> None:
         with suppress(ImportError):  # a model that needs it will say so
             importlib.import_module(name)
     try:
-        plan: Plan = driver.recv()
-        Engine(driver, plan).run()
+        while True:
+            Engine(driver, driver.recv()).run()
+            driver.send(Finished())
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the driver is gone, or wants no more
     except Exception as error:  # noqa: BLE001 told to the driver, which raises it

@@ -31,6 +31,10 @@ class Done(NamedTuple):
     jobs: list[int]
 
 
+class Finished(NamedTuple):
+    """The last job is done; the engine waits for another plan."""
+
+
 class Failed(NamedTuple):
     """A bad program or a bad machine: no row is at fault."""
 

@@ -17,7 +17,7 @@ from typing import IO
 import pyarrow as pa
 
 from pipelines.local.engine import chained
-from pipelines.local.messages import Done, Failed, Job, Plan
+from pipelines.local.messages import Done, Failed, Finished, Job, Plan
 from pipelines.processes import start
 from pipelines.stage import PipelineError, Stage, StageError
 
@@ -95,19 +95,26 @@ class _Process:
         return f"it ended with {how}" + (f": {lines[-1][:SHOWN]}" if lines else "")
 
 
-_spare: list[_Process] = []  # started ahead, at most one
+_spare: list[_Process] = []  # engines without a plan, while `kept` lasts
+_keeping = 0
 
 
 @contextmanager
-def started_ahead() -> Iterator[None]:
-    """Let the first engine import what models need while the caller still gets ready; unused, it is ended."""
-    _spare.append(_Process())
+def kept(started_ahead: bool = False) -> Iterator[None]:
+    """Let engines of one plan work for the next, with their models loaded; at the end they are ended.
+
+    One that is started ahead imports what models need while the caller still gets ready.
+    """
+    global _keeping
+    _keeping += 1
+    if started_ahead and not _spare:
+        _spare.append(_Process())
     try:
         yield
     finally:
-        for engine in _spare:
-            engine.end()
-        _spare.clear()
+        _keeping -= 1
+        while _spare and not _keeping:
+            _spare.pop().end()
 
 
 class _Pool:
@@ -144,6 +151,9 @@ class _Pool:
             return
         if isinstance(message, Failed):
             raise StageError(message.error)
+        if isinstance(message, Finished):
+            self._release(engine)
+            return
         if isinstance(message, Done):
             self.deaths = 0
             for number in message.jobs:
@@ -153,13 +163,20 @@ class _Pool:
         for _ in range(message.jobs):
             engine.give(self.jobs.popleft() if self.jobs else None)
 
+    def _release(self, engine: _Process) -> None:
+        """Keep an engine that has done its work, or end it."""
+        del self.engines[engine.connection]
+        if _keeping:
+            engine.is_told = False
+            _spare.append(engine)
+        else:
+            engine.end()
+
     def _bury(self, engine: _Process) -> None:
         """Start another engine where work is left: what this one had in hand comes first."""
         del self.engines[engine.connection]
         how = engine.end()
         self.jobs.extendleft(reversed(engine.in_hand.values()))
-        if engine.is_told and not engine.in_hand:
-            return
         self.deaths += 1
         if self.deaths > DEATHS_FORGIVEN:
             raise PipelineError(f"a worker died {self.deaths} times without finishing anything, at last {how}")

@@ -204,7 +204,7 @@ def test_each_change_between_hashing_and_decoding_is_seen(tmp_path: Path) -> Non
     try:
         windows = run_local([stage], contents).to_pylist()
     finally:
-        if child := getattr(pipelines.decode.stage._own, "child", None):
+        for child in pipelines.decode.stage._idle:
             child.close()
     assert [row["error_code"] or "" for row in windows] == [code for _, code in TAMPERED.values()]
     assert [len(row["frame_ms"]) for row in windows] == [0 if code else 3 for _, code in TAMPERED.values()]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.local import pool
-from pipelines.local.pool import started_ahead, stream
+from pipelines.local.pool import kept, stream
 from pipelines.run import look
 from pipelines.stage import PipelineError, Stage, StageError, Work, run_local
 from tests.fakes import CountDown, Double, FullDisk, WhereAmI
@@ -146,7 +146,7 @@ def test_a_reader_that_stops_early_leaves_nothing_behind():
 
 
 def test_an_engine_started_ahead_is_the_first_to_work():
-    with started_ahead():
+    with kept(started_ahead=True):
         (ahead,) = engines()
         found = pa.concat_tables(stream([WhereAmI.column("place", actors=1)], numbers(1), 1))
         assert found["place"].to_pylist()[0].startswith(f"{ahead.pid}/")
@@ -154,8 +154,32 @@ def test_an_engine_started_ahead_is_the_first_to_work():
 
 
 def test_an_engine_started_ahead_and_not_needed_goes():
-    with started_ahead():
+    with kept(started_ahead=True):
         assert len(engines()) == 1
+    assert not engines()
+
+
+def test_engines_that_are_kept_work_for_the_next_plan():
+    places = []
+    with kept():
+        for number in range(3):
+            stages = [CountDown(), WhereAmI.column("place", actors=1)]
+            found = pa.concat_tables(stream(stages, numbers(number + 1), 2))
+            places.append(found["place"][0].as_py().partition("/")[0])
+        assert len(engines()) == 1
+    assert len(set(places)) == 1
+    assert not engines()
+
+
+def test_an_engine_that_died_while_it_was_kept_is_replaced():
+    with kept(started_ahead=True):
+        (ahead,) = engines()
+        ahead.kill()
+        ahead.wait()
+        assert rows_of(list(stream([Double(actors=1)], numbers(1, 2), 2))) == [
+            (("n", 1), ("twice", 2)),
+            (("n", 2), ("twice", 4)),
+        ]
     assert not engines()
 
 

@@ -26,8 +26,8 @@ STAGE = Decode(sampling=SMALL, limits=LIMITS)
 @pytest.fixture(autouse=True)
 def _no_child_is_left() -> Iterator[None]:
     yield
-    if child := getattr(pipelines.decode.stage._own, "child", None):
-        child.close()
+    while pipelines.decode.stage._idle:
+        pipelines.decode.stage._idle.pop().close()
 
 
 def contents(*uris: str) -> pa.Table:
@@ -87,11 +87,10 @@ def test_what_changed_or_went_away_since_it_was_hashed_is_a_row(tmp_path: Path, 
 def test_the_child_is_kept_until_the_limits_change(film: Path) -> None:
     table = contents(str(film))
     run_local([STAGE], table)
-    kept = pipelines.decode.stage._own.child
-    assert kept is not None
+    (kept,) = pipelines.decode.stage._idle
     assert kept.process is not None
     run_local([replace(STAGE, sampling=replace(SMALL, interval_ms=500))], table)
-    assert pipelines.decode.stage._own.child is kept
+    assert pipelines.decode.stage._idle == [kept]
     run_local([replace(STAGE, limits=replace(LIMITS, recycle_after=7))], table)
-    assert pipelines.decode.stage._own.child is not kept
+    assert kept not in pipelines.decode.stage._idle
     assert kept.process is None
