@@ -17,6 +17,7 @@ from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
 from pipelines.copyright.matched import Matched, matches_folder
+from pipelines.passes import passes
 from pipelines.pieces import Pieces
 from pipelines.places import Place, exists, place, read_bytes, read_table
 from pipelines.risk.judge import Night, Tally, judge_night
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     policy = load_policy(args.policy)
     earlier = read_summary(args.folder)
-    night = stored_night(args.folder, earlier)
+    night = stored_night(args.folder, earlier, policy)
     out = args.output or args.folder / f"policy={policy.id}"
     tally = judge_night(night, policy, out)
     summary = _summary(earlier, night, policy, tally, time.monotonic() - began)
@@ -69,8 +70,11 @@ def read_summary(folder: Place) -> dict[str, Any]:
     return found
 
 
-def stored_night(folder: Place, summary: dict[str, Any]) -> Night:
-    """Return what is stored of a night, its matches with a bank included; raises UsageError."""
+def stored_night(folder: Place, summary: dict[str, Any], policy: Policy | None = None) -> Night:
+    """Return what is stored of a night, its matches with a bank included; raises UsageError.
+
+    What a night saw by keyframes only counts as far as the policy has no doubt of it, and nothing of it without one.
+    """
     manifest, contents = folder / "manifest.parquet", folder / "features" / "contents.parquet"
     features = folder / "features" / summary["run"]["features"]
     reader = summary.get("text", {}).get("reader")
@@ -84,7 +88,10 @@ def stored_night(folder: Place, summary: dict[str, Any]) -> Night:
     day = date.fromisoformat(summary["run"].get("day") or summary["run"]["started_at"][:10])  # no day before banks
     readings = Readings(read) if read else None
     bundle = summary["versions"]["bundle"]
-    return Night(manifest, read_table(contents), Pieces(features), bundle, matched, day, readings)
+    pieces = Pieces(features)
+    if policy and (first := summary.get("keyframes")):
+        pieces = passes(pieces, Pieces(folder / "features" / first["features"]), policy)
+    return Night(manifest, read_table(contents), pieces, bundle, matched, day, readings)
 
 
 def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) ->
 
 def _summary(earlier: dict[str, Any], night: Night, policy: Policy, tally: Tally, took_s: float) -> dict[str, Any]:
     versions = earlier["versions"] | {"policy": policy.id, "taxonomy": taxonomy().version}
-    kept: dict[str, Any] = {name: earlier[name] for name in ("copyright", "text") if name in earlier}
+    kept: dict[str, Any] = {name: earlier[name] for name in ("copyright", "text", "keyframes") if name in earlier}
     run = run_again("judge", earlier, night, took_s)
     return {"run": run, "counts": counts(tally), **kept, "versions": versions}
 

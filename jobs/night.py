@@ -14,23 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs import progress, session
+from jobs.looking import Looked, Looking, both_passes, keep_by_keyframes, keyframe_facts
 from jobs.outcome import counts, summary_line, text_facts, write_report
-from jobs.recipes import Recipe, machines_for, match_machine, read_machine, rows_a_task
-from jobs.watching.meter import Meter
+from jobs.recipes import Recipe, machines_for, match_machine, read_machine
 from jobs.watching.watch import Watch
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
-from pipelines.attempts import Attempts
 from pipelines.lock import lock
-from pipelines.nightly import Machines, attempts_of, nightly_stages
+from pipelines.nightly import Machines
+from pipelines.passes import Passes
 from pipelines.pieces import Pieces, sweep
-from pipelines.places import Place, exists, make, place, read_bytes, write_table, write_text
+from pipelines.places import Place, exists, make, read_bytes, write_table, write_text
 from pipelines.risk.judge import Night, Tally, judge_night
-from pipelines.rows import ErrorCode
-from pipelines.run import hash_contents, look, refuse_unshared, unsettled
+from pipelines.run import hash_contents, refuse_unshared
 from pipelines.text.night import read_texts, reader_of
 from pipelines.text.readings import Readings
 from pipelines.text.transcripts import lines_of_night
@@ -56,8 +54,6 @@ LIBRARIES = (
     "rapidocr",
     "hyperscan",
 )
-TURNS = 3  # URIs of a content that are tried
-BROKEN_FROM = 20  # videos that the models fail on, if they are most
 
 
 @dataclass(frozen=True)
@@ -94,11 +90,13 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
     features, pieces_folder = folder / "features", folder / "features" / recipe.features
     write_table(folder / "manifest.parquet", manifest)
     sweep(pieces_folder)
-    with session.PeakMemory() as memory, session.ray_up() as resources:
+    with session.PeakMemory() as memory, session.workers() as resources:
         refuse_unshared(folder)
         machines = as_begun(pieces_folder, machines_for(resources, recipe.bundle))
         contents = _hash(watch, manifest, features, recipe)
-        pieces = _look(watch, manifest, contents, pieces_folder, recipe, machines, resources.get("CPU", 1.0), how)
+        cpus = resources.get("CPU", 1.0)
+        looking = Looking(watch, manifest, contents, features, recipe, machines, cpus, how.retry_failed)
+        pieces = looking.run()
         with watch.step("matching", 0):
             matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
         readings = _read(watch, recipe, contents, pieces, resources)
@@ -106,9 +104,12 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
     with watch.step("judging", manifest.num_rows) as step:
         tally = judge_night(night, recipe.policy, folder, advance=step.advance)
-    summary = _summary(watch, recipe, tally, time.monotonic() - began, memory.peak_bytes)
+    summary = _summary(watch, looking.looked, recipe, tally, time.monotonic() - began, memory.peak_bytes)
     summary["run"]["day"] = day.isoformat()
     summary["machine"] = {**_machine(resources), "machines": asdict(machines)}
+    keep_by_keyframes(folder / "keyframes.parquet", contents, pieces)
+    if isinstance(pieces, Passes):
+        summary["keyframes"] = keyframe_facts(recipe, pieces, watch.steps_s)
     if matching:
         summary["copyright"] = matching.facts()
     if readings:
@@ -153,57 +154,6 @@ def _hash(watch: Watch, manifest: pa.Table, features: Place, recipe: Recipe) -> 
     return contents
 
 
-def _look(
-    watch: Watch,
-    manifest: pa.Table,
-    contents: pa.Table,
-    folder: Place,
-    recipe: Recipe,
-    machines: Machines,
-    cpus: float,
-    how: How,
-) -> Pieces:
-    attempts = Attempts(place(attempts_of(str(folder.absolute()))))
-    if how.retry_failed:
-        attempts.clear()
-    pieces = Pieces(folder)
-    todo = unsettled(contents, pieces.examined() if how.retry_failed else pieces.settled())
-    watch.queue(*_waiting(manifest, contents, todo))
-    stages = nightly_stages(recipe.bundle, recipe.sampling, recipe.limits, machines, str(folder.absolute()))
-    with watch.step("looking", todo.num_rows) as step:
-
-        def advance(receipts: pa.Table) -> None:
-            finished = watch.receipts(receipts)
-            step.advance(finished, f"{watch.meter.frames} frames, {watch.meter.errors} errors")
-            refuse_broken_models(watch.meter)
-
-        for turn in range(1, TURNS + 1):  # where a file went away or changed, the same content may lie elsewhere
-            look(stages, todo, rows_a_task(todo.num_rows, cpus), advance)
-            pieces = Pieces(folder)
-            if not (todo := unsettled(contents, pieces.settled(), turn)).num_rows:
-                break
-    attempts.clear()
-    return pieces
-
-
-def _waiting(manifest: pa.Table, contents: pa.Table, todo: pa.Table) -> tuple[int, str | None]:
-    """How many uploads wait to be looked at, and when the oldest of them came."""
-    waits = pc.is_in(contents["content_sha256"], value_set=todo["content_sha256"].combine_chunks())
-    ids = contents["video_id"].filter(waits)
-    rows = manifest.filter(pc.is_in(manifest["video_id"], value_set=ids.combine_chunks()))
-    return rows.num_rows, pc.min(rows["uploaded_at"]).as_py()
-
-
-def refuse_broken_models(meter: Meter) -> None:
-    """Raise where most videos fail in the models: that is no video's fault, and a morning of errors helps nobody."""
-    failed = meter.errors_by_code[ErrorCode.MODEL_FAILED.value]
-    if failed >= BROKEN_FROM and failed > meter.contents / 2:
-        raise NightjarError(
-            f"the models failed on {failed} of {meter.contents} videos, so they are broken and not the videos: "
-            "mend them and run the same command with --retry-failed"
-        )
-
-
 def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]) -> Matching:
     from jobs.matching import match  # imports Lance, which a run without a bank does without
 
@@ -223,8 +173,10 @@ def _read(
         return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), step.advance)
 
 
-def _summary(watch: Watch, recipe: Recipe, tally: Tally, took_s: float, peak_bytes: int) -> dict[str, Any]:
-    seen = watch.meter.facts()
+def _summary(
+    watch: Watch, looked: Looked, recipe: Recipe, tally: Tally, took_s: float, peak_bytes: int
+) -> dict[str, Any]:
+    seen = watch.meter.facts() | looked.facts()
     return {
         "run": {
             "job": watch.job,
@@ -241,7 +193,7 @@ def _summary(watch: Watch, recipe: Recipe, tally: Tally, took_s: float, peak_byt
             "frames": seen["frames"],
             "hours": seen["hours"],
         },
-        "steps_s": watch.steps_s,
+        "steps_s": both_passes(watch.steps_s),
         "busy_s": seen["busy_s"],
         "peak_memory_mb": round(peak_bytes / 1e6),
         "versions": versions(recipe),

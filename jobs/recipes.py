@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.arguments import add_interval, add_lexicons, add_models
 from model_registry.bundles import PinnedBundle, bundle_named, pin
+from model_registry.errors import UsageError
 from pipelines.copyright.night import Machine as MatchMachine
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
@@ -34,6 +35,14 @@ class Recipe:
     limits: Limits
     bank: Path | None = None
     lexicons: Lexicons | None = None  # None: texts are not read
+    keyframes_first: bool = False  # and densely only where the policy says that keyframes leave a doubt
+
+    def __post_init__(self) -> None:
+        """Refuse what keyframes cannot do."""
+        if self.keyframes_first and self.bank:
+            raise UsageError("--keyframes-first cannot go with --bank: copies are found in densely sampled frames")
+        if self.keyframes_first and self.sampling.keyframes_only:
+            raise UsageError("--keyframes-first cannot go with --keyframes-only: its second pass is dense")
 
     @property
     def features(self) -> str:
@@ -50,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lexicons(group)
     group.add_argument("--skip", nargs="+", action="extend", choices=SKIPPABLE, default=[], help="leave these out")
     add_interval(group)
-    group.add_argument("--keyframes-only", action="store_true", help="a cheap first pass: decode keyframes only")
+    group.add_argument("--keyframes-only", action="store_true", help="decode keyframes only, and judge by those")
+    first = "look at keyframes, and densely only where the policy's [keyframes] says that they leave a doubt"
+    group.add_argument("--keyframes-first", action="store_true", help=first)
 
 
 def from_arguments(args: argparse.Namespace) -> Recipe:
@@ -65,7 +76,7 @@ def from_arguments(args: argparse.Namespace) -> Recipe:
     if args.bank:
         _check_bank(args.bank, bundle)
     lexicons = None if "text" in args.skip else lexicons_of(args.lexicon)
-    return Recipe(bundle, policy, sampling, Limits(), args.bank, lexicons)
+    return Recipe(bundle, policy, sampling, Limits(), args.bank, lexicons, args.keyframes_first)
 
 
 def lexicons_of(files: list[Path]) -> Lexicons:

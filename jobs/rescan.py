@@ -134,7 +134,7 @@ def _rescan(folder: Place, news: News, policy: Policy, resources: Mapping[str, f
     began, earlier = time.monotonic(), read_summary(folder)
     if news.wanted:
         news.wanted.bank.space.demand(_tower(earlier))
-    night = stored_night(folder, earlier)
+    night = stored_night(folder, earlier, policy)
     matched = _matched(night, news.wanted, resources) if news.wanted else night.matched
     readings = _read_again(night, news.lexicons) if news.lexicons else night.readings
     now = replace(night, matched=matched, readings=readings)

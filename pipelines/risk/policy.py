@@ -38,9 +38,16 @@ POLICY_KEYS = {
     "territory": TERRITORY,
     "rule": Kind("tables headed [[rule]]", is_tables),
     "retention": Kind("a table headed [retention]", lambda value: isinstance(value, dict)),
+    "keyframes": Kind("a table headed [keyframes]", lambda value: isinstance(value, dict)),
 }
 DAYS = Kind("a whole number of days from 0 on", lambda value: is_whole(value) and value >= 0)
 RETENTION_KEYS = {"features": DAYS, "evidence": DAYS, "transcripts": DAYS}
+FROM_ONE = Kind("a whole number from 1 on", lambda value: is_whole(value) and value >= 1)
+KEYFRAMES_KEYS = {
+    "unsure_from": Kind("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1),
+    "longest_gap_ms": FROM_ONE,
+    "every_ms": FROM_ONE,
+}
 
 
 class Suggestion(StrEnum):
@@ -139,6 +146,22 @@ class Retention:
         hold_to(RETENTION_KEYS, {name: days for name, days in vars(self).items() if days is not None}, "retention")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Keyframes:
+    """When a look at keyframes settles a video; any other is looked at densely.
+
+    It says nothing where nobody asks for keyframes first.
+    """
+
+    unsure_from: float = 0.25  # share of a rule's low: a keyframe with this score or more leaves a doubt
+    longest_gap_ms: int = 10_500  # a longer stretch that nobody looked at leaves one too
+    every_ms: int = 5000  # at most one keyframe is looked at in so much time
+
+    def __post_init__(self) -> None:
+        """Hold it to reason."""
+        hold_to(KEYFRAMES_KEYS, vars(self), "keyframes")
+
+
 @dataclass(frozen=True)
 class Policy:
     """A named, versioned set of rules."""
@@ -150,6 +173,7 @@ class Policy:
     taxonomy: str
     territory: str = "*"  # where videos are shown (ISO 3166-1 alpha-2): which licences of references hold
     retention: Retention = Retention()
+    keyframes: Keyframes = Keyframes()
 
     @property
     def id(self) -> str:
@@ -189,9 +213,19 @@ def parse_policy(data: dict[str, Any], digest: str) -> Policy:
     keys = [(rule.label, rule.models, frozenset(rule.forms)) for rule in rules]
     if repeated := sorted({key[0] for key in keys if keys.count(key) > 1}):
         raise UsageError(f"there are two rules for {', '.join(map(repr, repeated))} with the same models and forms")
-    shown, kept = data.get("territory", "*"), data.get("retention", {})
+    shown, kept, first = data.get("territory", "*"), data.get("retention", {}), data.get("keyframes", {})
     hold_to(RETENTION_KEYS, kept, "retention")
-    return Policy(data["name"], data["version"], digest, rules, taxonomy().version, shown, Retention(**kept))
+    hold_to(KEYFRAMES_KEYS, first, "keyframes")
+    return Policy(
+        data["name"],
+        data["version"],
+        digest,
+        rules,
+        taxonomy().version,
+        shown,
+        Retention(**kept),
+        Keyframes(**first),
+    )
 
 
 def _rule(row: dict[str, Any], number: int) -> Rule:

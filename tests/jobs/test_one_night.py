@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from jobs.night import BROKEN_FROM, as_begun, refuse_broken_models
+from jobs.looking import BROKEN_FROM, refuse_broken_models
+from jobs.night import as_begun
 from jobs.watching.meter import Meter
 from model_registry.errors import NightjarError
 from pipelines.nightly import Machines
