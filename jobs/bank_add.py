@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from jobs import progress, session
-from jobs.recipes import machines_for
+from jobs.recipes import spread
 from jobs.table import printable
 from model_registry.bundles import PinnedBundle, bundle_named, pin
 from model_registry.errors import UsageError
@@ -75,7 +75,7 @@ def add(args: argparse.Namespace) -> list[Outcome]:
         outcomes, todo = sort_out(bank, wanted, rows)
         if todo:
             table = pa.Table.from_pylist([row for row in rows if row["uri"] in _uris(todo)], SOURCES)
-            machines = machines_for(resources, bundle)
+            machines = spread(resources, bundle, len(rows))
             outcomes += commit(bank, todo, _described(table, bundle, bank, sampling, machines, staging))
     bank.sweep()
     order = {one.path: i for i, one in enumerate(wanted.values())}

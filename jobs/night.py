@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs import progress, session
 from jobs.looking import Looked, Looking, both_passes, keep_by_keyframes, keyframe_facts
 from jobs.outcome import counts, summary_line, text_facts, write_report
-from jobs.recipes import Recipe, machines_for, match_machine, read_machine
+from jobs.recipes import Recipe, match_machine, read_machine, spread
 from jobs.watching.watch import Watch
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
@@ -92,7 +92,7 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
     sweep(pieces_folder)
     with session.PeakMemory() as memory, session.workers() as resources:
         refuse_unshared(folder)
-        machines = as_begun(pieces_folder, machines_for(resources, recipe.bundle))
+        machines = as_begun(pieces_folder, spread(resources, recipe.bundle, manifest.num_rows))
         contents = _hash(watch, manifest, features, recipe)
         cpus = resources.get("CPU", 1.0)
         looking = Looking(watch, manifest, contents, features, recipe, machines, cpus, how.retry_failed)

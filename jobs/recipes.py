@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
 from pipelines.pieces import FORMAT
 from pipelines.risk.policy import Policy, load_policy
+from pipelines.run import on_ray
 from pipelines.text.night import Machine as ReadMachine
 from pipelines.text.words.lexicon import Lexicons, load_lexicons
 
@@ -22,6 +24,8 @@ MOST_ROWS_A_TASK = 16
 MODEL_SHARE = 0.43  # of the cores, on a machine without a GPU
 ACTOR_CPUS = 0.5
 COMMIT_CPUS = 0.05
+MEMORY_SHARE = 0.5  # of what is free, for the models of all engines
+CONTENTS_AN_ENGINE = 8
 SKIPPABLE = ("speech", "ocr", "text")
 
 
@@ -90,6 +94,28 @@ def _check_bank(folder: Path, bundle: PinnedBundle) -> None:
     from pipelines.copyright.bank.reader import BankReader
 
     BankReader.open(folder).space.demand(bundle.tower.source)
+
+
+def spread(resources: Mapping[str, float], bundle: PinnedBundle, contents: int) -> Machines:
+    """Spread the work over a cluster where one was joined, else over the cores of this machine."""
+    return machines_for(resources, bundle) if on_ray() else engines_for(resources, bundle, contents)
+
+
+def engines_for(resources: Mapping[str, float], bundle: PinnedBundle, contents: int) -> Machines:
+    """An engine a core, each with one thread for its models: what scales best, where memory allows.
+
+    Few contents get fewer engines of more threads, because each engine loads the models; measured in
+    benchmarks/pipeline.py, one of two threads and two of one took equally long for 12 short videos.
+    """
+    cores = max(1, int(resources.get("CPU", 1.0)))
+    models_mb = sum(ref.spec.memory_mb for ref in bundle.models)
+    room = resources.get("memory", math.inf) * MEMORY_SHARE / (max(1, models_mb) << 20)
+    engines = max(1, int(min(cores, room, contents // CONTENTS_AN_ENGINE)))
+    return Machines(
+        model_actors=engines,
+        model_threads=max(1, cores // engines),
+        decode_threads=max(1, cores // max(1, contents)),
+    )
 
 
 def machines_for(resources: Mapping[str, float], bundle: PinnedBundle) -> Machines:

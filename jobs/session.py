@@ -55,7 +55,7 @@ def workers() -> Iterator[Mapping[str, float]]:
             yield resources
     else:
         with kept():
-            yield {"CPU": float(len(os.sched_getaffinity(0)))}
+            yield {"CPU": float(len(os.sched_getaffinity(0))), "memory": float(psutil.virtual_memory().available)}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -39,6 +39,7 @@ class Machines:
     speech_cpus: float = 0.5
     speech_gpus: float = 0.0
     decode_cpus: float = 0.75
+    decode_threads: int = 1  # a video
     commit_cpus: float = 0.1
 
     @property
@@ -52,6 +53,7 @@ def nightly_stages(
 ) -> list[Stage]:
     """Decode once, embed once, many heads: frames reach one actor and no further."""
     looking, listening = _looking(bundle, machines), _listening(bundle, machines)
+    sampling = replace(sampling, threads=machines.decode_threads)
     stages: list[Stage] = [Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus)]
     stages += [Guarded.over(pool, attempts_of(folder)) for pool in _pools(looking, listening, machines)]
     stages.append(Commit(folder=folder, cpus=machines.commit_cpus))

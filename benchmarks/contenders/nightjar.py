@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.contenders.contract import Output, Task, contend, rows
-from jobs.recipes import machines_for, rows_a_task
+from jobs.recipes import rows_a_task, spread
 from jobs.session import ahead, workers
 from model_registry.bundles import PinnedBundle
 from model_registry.errors import NightjarError
@@ -29,7 +29,7 @@ UNREAD = ("frames_THWC", "audio_16k")
 def work(task: Task, ready: Callable[[], None]) -> None:
     """Decode and score in an engine, write here."""
     with tempfile.TemporaryDirectory() as journal, ahead(), workers() as resources:
-        stages = _stages(task, machines_for(resources, _bundle(task)), journal)
+        stages = _stages(task, spread(resources, _bundle(task), len(task.videos)), journal)
         ready()
         contents = _contents(task)
         videos = dict(zip(contents["content_sha256"].to_pylist(), task.videos, strict=True))
@@ -49,7 +49,9 @@ def _bundle(task: Task) -> PinnedBundle:
 
 def _stages(task: Task, machines: Machines, journal: str) -> list[Stage]:
     tower, scores = task.models
-    sampling = Sampling(interval_ms=task.interval_ms, frame_side=task.side, sound=False)
+    sampling = Sampling(
+        interval_ms=task.interval_ms, frame_side=task.side, sound=False, threads=machines.decode_threads
+    )
     looking = Together.of(
         Predict.of(tower, "frames_THWC", "embedding", machines.device, machines.model_threads),
         Predict.of(scores, "frames_THWC", "score", machines.device, machines.model_threads),

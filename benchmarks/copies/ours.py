@@ -48,7 +48,7 @@ def match_queries(queries: Sequence[Path], work: Path) -> tuple[pa.Table, dict[s
     sampling, folder = Sampling(frame_side=bundle.frame_side), work / "features" / bundle.id
     manifest = pa.table({"video_id": [path.stem for path in queries], "uri": [str(path) for path in queries]})
     bank = BankReader.open(work / "bank")
-    with session.ray_up() as resources:
+    with session.workers() as resources:
         machines = machines_for(resources, bundle)
         contents = hash_contents(manifest, work / "features" / "contents.parquet", Limits(), lambda _: None)
         todo = unsettled(contents, Pieces(folder).settled())

@@ -211,7 +211,8 @@ class TestHarness:
         monkeypatch.setattr(peers, "_has", lambda python, module: module == "daft" and python == "/other/python")
         monkeypatch.setenv(runs.OTHER_PYTHON, "/other/python")
         found, absent = peers.present()
-        assert found == [Contender("nightjar", sys.executable), Contender("daft_frames", "/other/python", published=True)]
+        other = Contender("daft_frames", "/other/python", published=True)
+        assert found == [Contender("nightjar", sys.executable), other]
         assert absent["torch_loader"] == "no interpreter has torchcodec; name one in NIGHTJAR_PEERS_PYTHON"
 
     def test_the_tables_say_how_long_and_where_processor_time_went(self) -> None:
@@ -220,7 +221,8 @@ class TestHarness:
             "| opencv_threads | 2.0 (2.0 to 2.0) | 10.0 (10.0 to 10.0) | 1.0 | 5.00 | 12.0 | 500 |",
             "| nightjar | 5.0 (4.0 to 9.0) | 10.0 (10.0 to 10.0) | 1.0 | 2.00 | 12.0 | 500 |",
         ]
-        rows = reasons("short", found, {"every_frame": 4.0, "nightjar": 3.0, "models": 5.0, "published": 6.0}).splitlines()[4:]
+        parts = {"every_frame": 4.0, "nightjar": 3.0, "models": 5.0, "published": 6.0}
+        rows = reasons("short", found, parts).splitlines()[4:]
         assert rows[0].startswith("| nightjar | 3.0 | 5.0 | 4.0 | 1.20 | decodes only")
         assert rows[1].startswith("| opencv_threads | 4.0 | 6.0 | 2.0 | 1.20 | decodes every frame")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs import cli
-from jobs.recipes import machines_for, rows_a_task
+from jobs.recipes import engines_for, machines_for, rows_a_task
 from model_registry.bundles import PinnedBundle
 from model_registry.model import ModelRef
 from pipelines.decode.limits import Limits, Sampling
@@ -34,6 +34,30 @@ def test_without_a_gpu_every_core_can_decode(cpus):
 
     assert (cpus - held) / machines.decode_cpus >= cpus
     assert machines.device == "cpu"
+
+
+GB = float(1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_gb", "contents", "engines", "threads", "decode_threads"),
+    [
+        (2, 24, 1000, 2, 1, 1),
+        (16, 128, 1000, 16, 1, 1),
+        (2, 24, 1, 1, 2, 2),
+        (2, 24, 15, 1, 2, 1),
+        (2, 24, 16, 2, 1, 1),
+        (16, 16, 1000, 2, 8, 1),  # its models, 3.6 GB an engine, have half of it
+        (4, 1, 1000, 1, 4, 1),
+        (8, 64, 2, 1, 8, 4),
+    ],
+)
+def test_without_a_cluster_an_engine_a_core_where_there_is_work_and_memory(
+    lite, cores, free_gb, contents, engines, threads, decode_threads
+):
+    machines = engines_for({"CPU": cores, "memory": free_gb * GB}, lite, contents)
+    found = (machines.model_actors, machines.model_threads, machines.decode_threads)
+    assert found == (engines, threads, decode_threads)
 
 
 def test_with_a_gpu_the_models_live_there():
