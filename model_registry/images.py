@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -24,10 +25,21 @@ def to_NCHW(frames: Sequence[Item], device: str) -> list[torch.Tensor]:
     start = 0
     for end in range(1, len(frames) + 1):
         if end == len(frames) or frames[end].shape != frames[start].shape:
-            stack_NHWC = torch.from_numpy(np.stack(frames[start:end])).to(device, non_blocking=True)
-            stacks.append(stack_NHWC.permute(0, 3, 1, 2))
+            stacks.append(_stacked(frames[start:end], device).permute(0, 3, 1, 2))
             start = end
     return stacks
+
+
+def _stacked(frames: Sequence[Item], device: str) -> torch.Tensor:
+    """Copy frames of one size into one tensor: for CUDA through pinned memory, so that nobody waits for the copy there.
+
+    torch gives a pinned block away again only when the copies out of it are done.
+    """
+    if not device.startswith("cuda"):
+        return torch.from_numpy(np.stack(frames)).to(device)
+    pinned_NHWC = torch.empty((len(frames), *frames[0].shape), dtype=torch.uint8, pin_memory=True)
+    np.stack(frames, out=pinned_NHWC.numpy())
+    return pinned_NHWC.to(device, non_blocking=True)
 
 
 def resize_short_side(frames_NCHW: torch.Tensor, side: int, mode: InterpolationMode) -> torch.Tensor:
@@ -55,10 +67,17 @@ def center_crop(frames_NCHW: torch.Tensor, side: int) -> torch.Tensor:
 
 def normalise(frames_NCHW: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """Return float32 (x - mean) / std a channel, for mean and std on the 0 to 255 scale."""
-    shape = (1, 3, 1, 1)
-    mean_C = torch.tensor(mean, dtype=torch.float32, device=frames_NCHW.device).view(shape)
-    scale_C = 1.0 / torch.tensor(std, dtype=torch.float32, device=frames_NCHW.device).view(shape)
+    mean_C, scale_C = _constants(tuple(mean), tuple(std), str(frames_NCHW.device))
     return (frames_NCHW.to(torch.float32) - mean_C) * scale_C
+
+
+@cache
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and 1 / deviation, [1, 3, 1, 1], kept on the device: bringing them there waits for all that runs there."""
+    with torch.inference_mode(False):  # they are read inside and outside of it
+        mean_C = torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1)
+        scale_C = 1.0 / torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1)
+        return mean_C.to(device), scale_C.to(device)
 
 
 def example_frames() -> list[Item]:
