@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
 LIBRARIES = ("nightjar", "ray", "torch", "onnxruntime", "decord", "av", "numpy", "pyarrow")
+MACHINE_KIND = ("processor", "cores", "accelerator")
 
 
 def environment() -> dict[str, str]:
@@ -21,8 +23,20 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "accelerator": _accelerator(),
         "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: _version(name) for name in LIBRARIES},
     }
+
+
+def machine_kind(machine: Mapping[str, str]) -> dict[str, str]:
+    """What two machines share when their figures may be held against each other."""
+    return {name: machine[name] for name in MACHINE_KIND}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _processor() -> str:

@@ -1,42 +1,22 @@
-"""Which benchmarks there are; run one or all, log to MLflow, write the dated report."""
+"""Which benchmarks there are; run one or all, hold each against its last run, log to MLflow, write the dated report."""
 
 from __future__ import annotations
 
 import importlib
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from benchmarks import history
 from benchmarks.environment import environment
-from benchmarks.report import markdown
+from benchmarks.report import History, write
+from benchmarks.requirements import bounds_of, names, requirements
+from benchmarks.result import Chart, Result, check
 from benchmarks.videos import videos_in
 from jobs import progress, session
 from model_registry.errors import NightjarError, UsageError
 
-REQUIREMENTS = Path(__file__).with_name("requirements.yaml")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one benchmark measured: every repetition of every metric, and how it was set up."""
-
-    metrics: Mapping[str, Sequence[float]]
-    setup: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    def median(self, metric: str) -> float:
-        """The middle of all repetitions."""
-        return statistics.median(self.metrics[metric])
-
-
-def names() -> list[str]:
-    """Every benchmark that has a requirement."""
-    return list(yaml.safe_load(REQUIREMENTS.read_text("utf-8")))
+__all__ = ["Chart", "Result", "requirements", "run"]
 
 
 def run(name: str | None, folder: Path | None, repeat: int, output: Path | None) -> int:
@@ -51,47 +31,43 @@ def run(name: str | None, folder: Path | None, repeat: int, output: Path | None)
     if repeat < 1:
         raise UsageError(f"--repeat is {repeat}, wanted 1 or more")
     videos = videos_in(folder)
-    missed = [row for each in (names() if name == "all" else [name]) for row in _run_one(each, videos, repeat, output)]
-    return 1 if missed else 0
+    met = [_run_one(each, videos, repeat, output) for each in (names() if name == "all" else [name])]
+    return 0 if all(met) else 1
 
 
-def requirements(name: str) -> list[dict[str, Any]]:
-    """What a benchmark has to show."""
-    rows: list[dict[str, Any]] = yaml.safe_load(REQUIREMENTS.read_text("utf-8"))[name]
-    return rows
-
-
-def _run_one(name: str, videos: Sequence[Path], repeat: int, output: Path | None) -> list[str]:
+def _run_one(name: str, videos: Sequence[Path], repeat: int, output: Path | None) -> bool:
+    """Run, compare, log, write; whether every requirement that could be measured is met."""
     progress.say(f"{name}: {len(videos)} videos, {repeat} repetitions")
     result: Result = importlib.import_module(f"benchmarks.{name}").run(videos, repeat)
-    checks = [check(row, result) for row in requirements(name)]
-    for line, _ in checks:
+    checks = [check(bounds, result) for bounds in bounds_of(name)]
+    machine = environment()
+    past = _past(name, result, machine)
+    for line in [*(each.sentence for each in checks), *(past.lines if past else [])]:
         print(line)
     now = datetime.now(UTC)
-    run_id = _log(name, result)
+    run_id = _log(name, result, machine)
     if output:
-        output.mkdir(parents=True, exist_ok=True)
-        path = output / f"{now:%Y-%m-%d}-{name}.md"
-        path.write_text(markdown(name, now, result, [line for line, _ in checks], environment(), run_id), "utf-8")
+        path = write(output, name, now, result, checks, machine, run_id, past)
         progress.say(f"report: {path}")
-    return [line for line, met in checks if not met]
+    return not any(each.missed for each in checks)
 
 
-def check(row: Mapping[str, Any], result: Result) -> tuple[str, bool]:
-    """Hold a result to one requirement: a sentence, and whether it is met."""
-    found = result.median(row["metric"])
-    low, high = row.get("min_value"), row.get("max_value")
-    met = (low is None or found >= low) and (high is None or found <= high)
-    wanted = f"at least {low}" if low is not None else f"at most {high}"
-    spread = f"{min(result.metrics[row['metric']]):.3f} to {max(result.metrics[row['metric']]):.3f}"
-    verdict = "met" if met else "MISSED"
-    return f"{row['metric']}: {found:.3f} ({spread}), wanted {wanted}: {verdict}. {row['claim']}", met
-
-
-def _log(name: str, result: Result) -> str:
-    metrics = {metric: result.median(metric) for metric in result.metrics}
+def _past(name: str, result: Result, machine: Mapping[str, str]) -> History | None:
+    """Look the last run up before this one is logged; a store that fails costs the comparison, not the result."""
     try:
-        return session.log_run(f"bench {name}", dict(result.setup), metrics, {"benchmark": name, **environment()})
+        before = history.last_run(name, machine)
+    except NightjarError as error:
+        progress.say(f"warning: {error}")
+        return None
+    if before is None:
+        return None
+    return History(before, history.changes(bounds_of(name), result, before), history.other_setup(before, result))
+
+
+def _log(name: str, result: Result, machine: Mapping[str, str]) -> str:
+    tags = {"benchmark": name, **machine}
+    try:
+        return session.log_run(f"bench {name}", dict(result.setup), history.logged(result), tags)
     except NightjarError as error:
         progress.say(f"warning: {error}")
         return ""

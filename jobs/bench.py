@@ -1,4 +1,4 @@
-"""The benchmarks: each measures one claim as ratios within one run, logs to MLflow and writes a dated report."""
+"""The benchmarks: each measures its claims within one run, against the last one here, logs it and writes a report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks import registry
 EXAMPLES = """examples:
   nightjar bench                      # lists them
   nightjar bench decode --videos ~/videos
+  nightjar bench gpu --videos ~/videos --output reports   # says so where there is no GPU
   nightjar bench all --videos ~/videos --output reports"""
 
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="a benchmark, or all")
     parser.add_argument("--videos", type=Path, metavar="DIR", help="folder of videos to measure on (default: samples)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="repetitions (default: 5)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write the dated report here")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write the dated report and its pictures here")
 
 
 def run(args: argparse.Namespace) -> int:
