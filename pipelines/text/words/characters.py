@@ -45,10 +45,11 @@ class Tables:
 
 
 # Marks that decorate any letter; those of living scripts (Thai vowels, Devanagari signs) are letters there.
-_LOOSE_MARKS = (
+_LOOSE_BLOCKS = (
     (0x300, 0x370), (0x483, 0x48A), (0x591, 0x5C8), (0x610, 0x61B), (0x640, 0x641), (0x64B, 0x660), (0x670, 0x671),
     (0x1AB0, 0x1B00), (0x1DC0, 0x1E00), (0x20D0, 0x2100), (0x302A, 0x3030), (0xFE00, 0xFE10), (0xFE20, 0xFE30),
 )  # fmt: skip
+_LOOSE_MARKS = frozenset(code for block in _LOOSE_BLOCKS for code in range(*block))
 _BLANK_LETTERS = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0")  # Hangul and Khmer fillers, which show nothing
 _HAN = ((0x3005, 0x3008), (0x3040, 0x3100), (0x31F0, 0x3200), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00))
 _HAN_BEYOND = (0x20000, 0x32400)
@@ -61,7 +62,7 @@ _KEPT_SIGNS = "%"
 
 @cache
 def tables() -> Tables:
-    """Build the tables, once in a process: about a fifth of a second."""
+    """Build the tables, once in a process: some tenths of a second."""
     fold, expansions = np.arange(CODES, dtype=np.uint32), list[str]()
     for code in [*range(0x3400), *range(0xA000, 0xAC00), *range(0xD7A4, 0xD800), *range(0xE000, 0x20000)]:
         fold[code] = _entry(_folded(chr(code)), expansions)
@@ -99,7 +100,7 @@ def _folded(char: str) -> str:
     category = unicodedata.category(char)
     if char.isspace() or char == "\u2800" or category in ("Zs", "Zl", "Zp"):  # U+2800: a braille cell without dots
         return " "
-    if category in ("Cc", "Cf") or char in _BLANK_LETTERS or _within(ord(char), _LOOSE_MARKS):
+    if category in ("Cc", "Cf") or char in _BLANK_LETTERS or ord(char) in _LOOSE_MARKS:
         return ""
     if (digit := unicodedata.digit(char, None)) is not None:
         return str(digit)
@@ -123,14 +124,10 @@ def _bare(char: str) -> str:
     """A letter of an alphabet without its accents; spaces of compatibility forms stay spaces."""
     apart = unicodedata.normalize("NFD", char)
     base, marks = apart[0], apart[1:]
-    plain = base if marks and all(_within(ord(mark), _LOOSE_MARKS) for mark in marks) else char
-    if _within(ord(plain), _LOOSE_MARKS):
+    plain = base if marks and all(ord(mark) in _LOOSE_MARKS for mark in marks) else char
+    if ord(plain) in _LOOSE_MARKS:
         return ""
     return " " if plain.isspace() else plain
-
-
-def _within(code: int, blocks: tuple[tuple[int, int], ...]) -> bool:
-    return any(first <= code < past for first, past in blocks)
 
 
 def simplified(text: str) -> str:
