@@ -1,4 +1,4 @@
-"""Decode: sampled frames and 16 kHz sound out of the decode child, against ffmpeg doing the same work.
+"""Decode: sampled frames and 16 kHz sound out of the decode child, against ffmpeg; and our ways of decoding in turn.
 
 Both decode on one thread, take one frame a second at the same size and resample the sound; what comes out is
 read through a pipe and thrown away. ffmpeg starts a process a file, as a pipeline built on it would.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.lights.engines import compare
 from benchmarks.registry import Result
 from model_registry.errors import NightjarError
 from pipelines.decode.child import DecodeChild
@@ -39,10 +40,19 @@ def run(videos: Sequence[Path], repeat: int) -> Result:
             theirs.append(other)
     child.close()
     ratios = [other / mine for mine, other in zip(ours, theirs, strict=True)]
-    metrics = {"throughput_vs_ffmpeg": ratios, "ours_s": ours, "ffmpeg_s": theirs}
+    engines = [compare(videos) for _ in range(repeat)]
+    metrics = {
+        "throughput_vs_ffmpeg": ratios,
+        "ours_s": ours,
+        "ffmpeg_s": theirs,
+        "sparse_vs_whole": [each.ratio("sparse", "pyav") for each in engines],
+        "sparse_vs_decord": [each.ratio("sparse", "decord") for each in engines],
+        "sparse_equal": [sum(each.equal) / len(each.equal) for each in engines],
+        "score_gap": [max(each.score_gaps) for each in engines],
+    }
     hours = sum(info.duration_ms for info in infos) / 3.6e6
     setup = {"videos": len(videos), "hours": round(hours, 4), "threads": 1, "sampling": SAMPLING.id}
-    return Result(metrics, setup, [f"ffmpeg: {_version(ffmpeg)}"])
+    return Result(metrics, setup, [f"ffmpeg: {_version(ffmpeg)}", engines[-1].table()])
 
 
 def _seconds_of_child(child: DecodeChild, videos: Sequence[Path]) -> float:

@@ -31,7 +31,23 @@ def fold(model: ModelProto) -> ModelProto:
     for number, node in enumerate([node for node in graph.node if node.op_type == "Conv"]):
         if node.input[1] in constants:
             _fold_one(graph, node, number, constants, readers, outputs)
+    _drop_unread(graph)
     return model
+
+
+def _drop_unread(graph: GraphProto) -> None:
+    """Let weights go that nothing reads any more; the runtime would warn of each."""
+    for node in [node for node in graph.node if node.op_type == "Identity"]:
+        if not _is_read(graph, node.output[0]):
+            graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _is_read(graph: GraphProto, name: str) -> bool:
+    return any(name in node.input for node in graph.node) or any(name == output.name for output in graph.output)
 
 
 def _fold_one(

@@ -21,7 +21,7 @@ from pipelines.stage import run_local
 
 
 def main(bundle_file: str, video: str, folder: str) -> None:
-    """Print the number of windows and what was found in them; argv names a pickled bundle, a video, a scratch folder."""
+    """Print how many windows there are and what was found; argv: a pickled bundle, a video, a scratch folder."""
     for name in LIBRARIES:
         importlib.import_module(name)
     bundle = pickle.loads(Path(bundle_file).read_bytes())

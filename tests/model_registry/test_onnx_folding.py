@@ -49,6 +49,8 @@ def assert_folds_to(model: onnx.ModelProto, **wanted: int) -> None:
     before = run(model)
     after = fold(model)
     found = kinds(after)
+    read = {name for node in after.graph.node for name in node.input}
+    assert {tensor.name for tensor in after.graph.initializer} <= read
     assert {kind: found[kind] for kind in wanted} == wanted
     for one, other in zip(run(after), before, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
