@@ -104,8 +104,8 @@ def spread(resources: Mapping[str, float], bundle: PinnedBundle, contents: int) 
 def engines_for(resources: Mapping[str, float], bundle: PinnedBundle, contents: int) -> Machines:
     """An engine a core, each with one thread for its models: what scales best, where memory allows.
 
-    Few contents get fewer engines of more threads, because each engine loads the models; measured in
-    benchmarks/pipeline.py, one of two threads and two of one took equally long for 12 short videos.
+    Few contents get fewer engines of more threads, because each engine loads the models: on two cores both ways took
+    equally long for 12 short videos.
     """
     cores = max(1, int(resources.get("CPU", 1.0)))
     models_mb = sum(ref.spec.memory_mb for ref in bundle.models)

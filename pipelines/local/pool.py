@@ -75,8 +75,6 @@ class _Process:
 
     def give(self, job: Job | None) -> None:
         """Send a job, or say that there are no more."""
-        if job is None and self.is_told:
-            return
         self.is_told = job is None
         if job:
             self.in_hand[job.number] = job
@@ -161,7 +159,8 @@ class _Pool:
             yield from message.tables
             return
         for _ in range(message.jobs):
-            engine.give(self.jobs.popleft() if self.jobs else None)
+            if not engine.is_told:  # work that came back from the dead is for others
+                engine.give(self.jobs.popleft() if self.jobs else None)
 
     def _release(self, engine: _Process) -> None:
         """Keep an engine that has done its work, or end it."""

@@ -60,7 +60,9 @@ def described(monkeypatch) -> FakeDescribe:
     module = ModuleType("pipelines.copyright.describe")
     module.describe = fake.describe
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    bundle = SimpleNamespace(id="fake@1+0", name="fake", frame_side=8, tower=SimpleNamespace(source="fake_tower@1"))
+    bundle = SimpleNamespace(
+        id="fake@1+0", models=(), name="fake", frame_side=8, tower=SimpleNamespace(source="fake_tower@1")
+    )
     monkeypatch.setattr(bank_add, "pin", lambda *_, **__: bundle)
     monkeypatch.setattr(bank_add, "shipped_space", lambda tower: space(tower))
     monkeypatch.setattr(bank_add, "hash_contents", plain_hashes)

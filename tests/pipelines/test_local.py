@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pyarrow as pa
 import pytest
 
 from pipelines.local import pool
+from pipelines.local.messages import Job, Plan, Want
 from pipelines.local.pool import kept, stream
 from pipelines.run import look
 from pipelines.stage import PipelineError, Stage, StageError, Work, run_local
@@ -115,6 +118,16 @@ def test_an_engine_that_dies_is_started_again_and_no_row_is_lost(tmp_path: Path)
     found = pa.concat_tables(stream(stages, numbers(*range(1, 9)), 4))
     assert (tmp_path / "died").exists()
     assert set(rows_of(found)) == set(rows_of(run_local([CountDown()], numbers(*range(1, 9)))))
+
+
+def test_an_engine_that_was_told_of_the_end_gets_no_work_that_came_back():
+    """It has stopped listening for jobs: what another one had in hand when it died is for the next."""
+    driver, engine = Pipe()
+    told = SimpleNamespace(connection=driver, is_told=True, give=lambda job: pytest.fail(f"it was given {job}"))
+    engine.send(Want(2))
+    one = pool._Pool(Plan((), 1, 1), [Job(0, numbers(1))])
+    assert list(one._hear(told)) == []
+    assert len(one.jobs) == 1
 
 
 def test_an_engine_that_always_dies_ends_the_job(monkeypatch: pytest.MonkeyPatch):
