@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -31,6 +34,8 @@ class Pixels:
         return self.orientation.upright(small.to_ndarray().astype(np.uint8, copy=False))
 
 
-def packed(index: int, window: list[tuple[int, NDArray[np.uint8]]]) -> Frames:
-    """Stack the frames of a window, each with the time it is shown from."""
-    return index, np.array([ms for ms, _ in window], np.int64), np.stack([pixels for _, pixels in window])
+def in_windows(sampled: Iterable[tuple[int, av.VideoFrame]], pixels: Pixels, window_ms: int) -> Iterator[Frames]:
+    """Group sampled frames, in order, by the window that they are shown in."""
+    for index, group in groupby(sampled, key=lambda one: one[0] // window_ms):
+        window = [(start_ms, pixels.of(frame)) for start_ms, frame in group]
+        yield index, np.array([ms for ms, _ in window], np.int64), np.stack([each for _, each in window])

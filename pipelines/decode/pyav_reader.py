@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.pixels import Pixels, packed
+from pipelines.decode.pixels import Pixels, in_windows
 from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
@@ -30,16 +28,7 @@ class PyAVReader:
 
     def windows(self) -> Iterator[Frames]:
         """Yield the frames on screen at each tick, window by window; stops quietly where the file breaks."""
-        window: list[tuple[int, NDArray[np.uint8]]] = []
-        index = 0
-        for start_ms, frame in self._sampled():
-            if window and start_ms // self.sampling.window_ms != index:
-                yield packed(index, window)
-                window = []
-            index = start_ms // self.sampling.window_ms
-            window.append((start_ms, self.pixels.of(frame)))
-        if window:
-            yield packed(index, window)
+        yield from in_windows(self._sampled(), self.pixels, self.sampling.window_ms)
 
     def _sampled(self) -> Iterator[tuple[int, av.VideoFrame]]:
         due = TickFilter(self.sampling.interval_ms)

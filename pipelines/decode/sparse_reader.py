@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.packets import PacketPlan, plan_packets
-from pipelines.decode.pixels import Pixels, packed
+from pipelines.decode.pixels import Pixels, in_windows
 from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format
@@ -45,15 +45,7 @@ class SparseReader:
 
     def windows(self) -> Iterator[Frames]:
         """Yield the frames on screen at each tick; raises EngineError at the first sign of damage."""
-        window: list[tuple[int, NDArray[np.uint8]]] = []
-        index = 0
-        for start_ms, frame in self._sampled():
-            if window and start_ms // self.sampling.window_ms != index:
-                yield packed(index, window)
-                window = []
-            index = start_ms // self.sampling.window_ms
-            window.append((start_ms, self.pixels.of(frame)))
-        yield packed(index, window)
+        yield from in_windows(self._sampled(), self.pixels, self.sampling.window_ms)
 
     def _sampled(self) -> Iterator[tuple[int, av.VideoFrame]]:
         with open_container(self.path, self.media) as container:

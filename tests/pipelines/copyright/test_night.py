@@ -148,7 +148,7 @@ class TestNothingTwice:
     def test_a_second_call_starts_nothing(self, bank, pieces, tmp_path, monkeypatch):
         before, told = matched_with(bank, pieces, tmp_path)
         files = sorted(tmp_path.iterdir())
-        monkeypatch.setattr(night, "_shards", lambda *_: pytest.fail("actors were started"))
+        monkeypatch.setattr(night, "_searched", lambda *_: pytest.fail("workers were started"))
         again, nothing = matched_with(bank, pieces, tmp_path)
 
         assert told == [(6, 3)]
