@@ -28,6 +28,8 @@ from jobs import progress
 from model_registry.bundles import bundle_named, pin
 from model_registry.errors import NightjarError
 
+FAR_BEHIND = 1.8  # times the best peer's work in the first round
+
 
 @dataclass
 class Match:
@@ -87,8 +89,9 @@ def played(task: Task, contenders: Sequence[Contender], repeat: int, scratch: Pa
     match = Match(task, {each.name: [] for each in contenders}, {}, {})
     for turn in range(repeat):
         outputs = {}
+        slow = far_behind(match) if turn else set()
         for contender in in_turn(contenders, turn):
-            if contender.name in match.out:
+            if contender.name in match.out or contender.name in slow:
                 continue
             try:
                 match.runs[contender.name].append(contender.run(task, scratch))
@@ -99,6 +102,12 @@ def played(task: Task, contenders: Sequence[Contender], repeat: int, scratch: Pa
         for name in outputs.keys() - {OURS}:
             match.gaps[name] = compared(name, outputs[name], outputs[OURS], PEERS[name].allowed)
     return match
+
+
+def far_behind(match: Match) -> set[str]:
+    """Peers that one round has shown to be no match for the best: they are not waited for again."""
+    took = {name: runs[0].work_s for name, runs in match.runs.items() if name != OURS and runs}
+    return {name for name in took if took[name] > FAR_BEHIND * min(took.values())}
 
 
 def in_turn(contenders: Sequence[Contender], turn: int) -> list[Contender]:
@@ -149,13 +158,17 @@ def _ratio(runs: Mapping[str, Sequence[Run]], time: str) -> list[float]:
 
 
 def _each(theirs: Sequence[Run], ours: Sequence[Run], time: str) -> list[float]:
-    return [getattr(one, time) / getattr(other, time) for one, other in zip(theirs, ours, strict=True)]
+    """Round by round, as many as both ran."""
+    return [getattr(one, time) / getattr(other, time) for one, other in zip(theirs, ours, strict=False)]
 
 
 def told(name: str, match: Match, parts: Mapping[str, float]) -> list[str]:
     """What a reader should know of one set: which peer is best, the table, a reason each, who fell out."""
     work, process = best(match.runs, "work_s"), best(match.runs, "wall_s")
+    rounds = len(match.runs[OURS])
+    slow = sorted(each for each, runs in match.runs.items() if len(runs) < rounds)
+    behind = [f"{name}: run once, over {FAR_BEHIND} times as long as the best: {', '.join(slow)}"] if slow else []
     lines = [f"{name}: of the peers with the models as published the best is {work} by work, {process} by process"]
     blocks = [speeds(name, match.runs, len(match.task.videos)), reasons(name, match.runs, parts)]
     blocks.append(gaps_table(name, match.gaps))
-    return [*lines, *(f"out of {name}: {why}" for why in match.out.values()), *blocks]
+    return [*lines, *behind, *(f"out of {name}: {why}" for why in match.out.values()), *blocks]

@@ -22,7 +22,7 @@ from pipelines.rows import MediaError
 SHORT_VIDEOS = 102
 SHORTEST_MS, LONGEST_MS = 2_000, 20_000  # of a source of the short set
 LEAST_SIDE, MOST_PIXELS = 240, 1280 * 720
-LONG_S = 220
+LONG_S = 165
 LIMITS = Limits()
 
 

@@ -207,6 +207,11 @@ class TestHarness:
         with pytest.raises(NightjarError, match="nightjar fell over"):
             peers.played(task, both, 1, tmp_path)
 
+    def test_who_is_far_behind_after_one_round_is_not_waited_for(self) -> None:
+        took = {"nightjar": 9, "opencv_threads": 2, "torch_loader": 3, "daft_frames": 4}
+        runs_of = {name: [a_run(seconds)] for name, seconds in took.items()}
+        assert peers.far_behind(peers.Match(Task((), "", ()), runs_of, {}, {})) == {"daft_frames"}
+
     def test_whoever_has_no_interpreter_is_left_out_with_the_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(peers, "_has", lambda python, module: module == "daft" and python == "/other/python")
         monkeypatch.setenv(runs.OTHER_PYTHON, "/other/python")
