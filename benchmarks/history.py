@@ -10,9 +10,6 @@ from typing import Any
 
 from benchmarks.environment import machine_kind
 from benchmarks.result import Bounds, Result
-from model_registry import store
-from model_registry.errors import NightjarError
-from model_registry.reading import one_line
 
 LOW, HIGH = ".low", ".high"  # of a metric's repetitions; the metric itself is their median
 PARAM_LETTERS = 500  # as many of a value session.log_run keeps
@@ -76,26 +73,8 @@ def last_run(name: str, machine: Mapping[str, str]) -> Run | None:
     """Return the newest finished run of a benchmark on this kind of machine; raises NightjarError as the store does."""
     from jobs import session
 
-    client = store.connect()
-    from mlflow.exceptions import MlflowException
-
-    wanted = {"benchmark": name, **machine_kind(machine)}
-    terms = [f"tags.`{tag}` = {_quoted(value)}" for tag, value in wanted.items()]
-    try:
-        found = client.search_runs(
-            [store.experiment_id(client, session.EXPERIMENT)],
-            " and ".join([*terms, "attributes.status = 'FINISHED'"]),
-            max_results=1,
-            order_by=["attributes.start_time DESC"],
-        )
-    except (MlflowException, OSError) as error:
-        raise NightjarError(f"earlier runs in {store.tracking_uri()} cannot be read: {one_line(error)}") from error
-    return _run(found[0]) if found else None
-
-
-def _quoted(value: str) -> str:
-    """MLflow knows no escape in a string: a value with one kind of quotes goes into the other."""
-    return f'"{value}"' if "'" in value else f"'{value}'"
+    found = session.last_run({"benchmark": name, **machine_kind(machine)})
+    return _run(found) if found else None
 
 
 def _run(found: Any) -> Run:

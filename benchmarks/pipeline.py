@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -106,13 +107,13 @@ def _looked(night: Night, turn: int, cpus: float) -> Looked:
 
 
 def _bare(night: Night, turn: int) -> dict[str, float]:
-    """Seconds of each stage: of the slowest of the processes; `starting` is until they begin to work."""
+    """Seconds of each stage, were the shares equal: the processes' mean. `starting` is until they begin to work."""
     stages, cores = night.stages(f"bare-{turn}"), night.machines.model_actors
     rows = night.contents.num_rows
     shares = [Share(stages, night.contents.take(list(range(first, rows, cores)))) for first in range(cores)]
     with ThreadPoolExecutor(cores) as pool:
         spent = list(pool.map(_process, shares))
-    return {name: max(each[name] for each in spent) for name in spent[0]}
+    return {name: statistics.mean(each[name] for each in spent) for name in spent[0]}
 
 
 def _process(share: Share) -> dict[str, float]:

@@ -9,14 +9,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from model_registry import store
 from model_registry.errors import NightjarError
+from model_registry.reading import one_line
 from pipelines.local.pool import kept
 from pipelines.run import cluster_resources, on_ray
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 EXPERIMENT = "nightjar"
 LOCAL_STORE_BYTES = 2 << 30
@@ -165,3 +169,26 @@ def log_run(job: str, params: Mapping[str, Any], metrics: Mapping[str, float], t
     except (MlflowException, OSError) as error:
         raise NightjarError(f"the run could not be written to {store.tracking_uri()}: {error}") from error
     return str(run.info.run_id)
+
+
+def last_run(tags: Mapping[str, str]) -> Run | None:
+    """Return the newest finished run with these tags; raises NightjarError where the store cannot be read."""
+    client = store.connect()
+    from mlflow.exceptions import MlflowException
+
+    terms = [f"tags.`{tag}` = {_quoted(value)}" for tag, value in tags.items()]
+    try:
+        found = client.search_runs(
+            [store.experiment_id(client, EXPERIMENT)],
+            " and ".join([*terms, "attributes.status = 'FINISHED'"]),
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+    except (MlflowException, OSError) as error:
+        raise NightjarError(f"earlier runs in {store.tracking_uri()} cannot be read: {one_line(error)}") from error
+    return found[0] if found else None
+
+
+def _quoted(value: str) -> str:
+    """MLflow knows no escape in a string: a value with one kind of quotes goes into the other."""
+    return f'"{value}"' if "'" in value else f"'{value}'"

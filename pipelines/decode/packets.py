@@ -18,6 +18,14 @@ class PacketPlan:
     needed: NDArray[np.bool_]  # of all packets: without these, nothing can be made of the wanted ones
 
 
+def plan_keyframes(starts_ms: NDArray[np.int64], is_key: NDArray[np.bool_], interval_ms: int) -> PacketPlan:
+    """Choose among keyframes alone, as if there were nothing between them: each needs no packet but its own."""
+    keys = np.flatnonzero(is_key)
+    shown = keys[np.argsort(starts_ms[keys], kind="stable")]
+    wanted = shown[frames_at_ticks(starts_ms[shown] - starts_ms[shown[:1]], interval_ms)]
+    return PacketPlan(wanted, np.isin(np.arange(len(starts_ms)), wanted))
+
+
 def plan_packets(starts_ms: NDArray[np.int64], is_key: NDArray[np.bool_], interval_ms: int) -> PacketPlan:
     """Choose the frames on screen at every tick, and what they are predicted from.
 

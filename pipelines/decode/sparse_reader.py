@@ -18,7 +18,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.packets import PacketPlan, plan_packets
+from pipelines.decode.packets import PacketPlan, plan_keyframes, plan_packets
 from pipelines.decode.pixels import Pixels, in_windows
 from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
 from pipelines.decode.sampling import EngineError, Frames
@@ -31,7 +31,7 @@ REWOUND = {"mov", "matroska"}  # demuxers with an index of keyframes
 
 def suits_sparse(info: MediaInfo, sampling: Sampling) -> bool:
     """Whether a video is worth it."""
-    return info.codec in CODECS and not sampling.keyframes_only
+    return info.codec in CODECS or sampling.keyframes_only
 
 
 class SparseReader:
@@ -53,7 +53,10 @@ class SparseReader:
             if not self.timeline.is_plain:
                 raise EngineError("a packet is not always a picture that is shown")
             starts_ms = self.timeline.in_decoding_order_ms()
-            plan = plan_packets(starts_ms, self.timeline.is_key(), self.sampling.interval_ms)
+            choose = plan_keyframes if self.sampling.keyframes_only else plan_packets
+            plan = choose(starts_ms, self.timeline.is_key(), self.sampling.interval_ms)
+            if not len(plan.wanted):
+                raise EngineError("there is no keyframe")
             due_ms = iter(starts_ms[plan.wanted].tolist())
             with self._from_the_start(container) as again:
                 wanted = next(due_ms)

@@ -144,6 +144,8 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     driver = Connection(int(sys.argv[2]))
     for name in PRELOADED:
+        if driver.poll():
+            break
         with suppress(ImportError):  # a model that needs it will say so
             importlib.import_module(name)
     try:

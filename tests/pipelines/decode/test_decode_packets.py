@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.decode import sparse_reader
 from pipelines.decode.limits import Sampling
-from pipelines.decode.packets import plan_packets
+from pipelines.decode.packets import plan_keyframes, plan_packets
 from tests.footage import noise, write_film
 from tests.watching import only, watch
 
@@ -40,6 +40,12 @@ def test_packets_are_counted_as_they_are_decoded():
 def test_a_picture_before_its_keyframe_needs_the_group_before():
     """The second keyframe, of 2100 ms, is followed by pictures shown before it: an open group."""
     assert plan([0, 900, 2100, 1800, 2000, 2900], keys=[0, 2]) == ([0, 1, 4], [0, 1, 2, 3, 4])
+
+
+def test_keyframes_alone_need_themselves_alone():
+    starts_ms, is_key = np.array([0, 500, 1000, 1500, 2000, 2500]), np.array([1, 0, 1, 0, 1, 0], np.bool_)
+    found = plan_keyframes(starts_ms, is_key, 2000)
+    assert (found.wanted.tolist(), np.flatnonzero(found.needed).tolist()) == ([0, 4], [0, 4])
 
 
 def test_without_a_keyframe_everything_before_is_needed():
@@ -75,6 +81,22 @@ def test_the_frames_are_those_of_a_whole_decode(
     assert (sparse.end.decoder, whole.end.decoder) == ("sparse", "pyav")
     assert sparse.frame_ms == whole.frame_ms
     assert np.array_equal(sparse.frames_THWC, whole.frames_THWC)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx"])  # FFmpeg's VP9 skips no frame
+@pytest.mark.parametrize("interval_ms", [500, 2500])
+def test_keyframes_are_those_of_a_decode_of_all_keyframes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, interval_ms: int
+):
+    suffix = "webm" if codec.startswith("libvpx") else "mp4"
+    path = write_film(tmp_path / f"a.{suffix}", codec=codec, draw=noise, seconds=6, fps=10, gop=7)
+    sampling = Sampling(interval_ms=interval_ms, frame_side=64, keyframes_only=True)
+    sparse = watch(path, sampling)
+    only("pyav", monkeypatch)
+    every = watch(path, sampling)
+    assert (sparse.end.decoder, every.end.decoder) == ("sparse", "pyav")
+    assert sparse.frame_ms == every.frame_ms
+    assert np.array_equal(sparse.frames_THWC, every.frames_THWC)
 
 
 def test_less_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
