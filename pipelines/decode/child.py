@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -103,25 +104,29 @@ class DecodeChild:
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a child and wait until it has imported its decoders, which is no video's stall."""
         for _ in range(1 + KILLS_FORGIVEN):
-            self.process, self.videos = self._launch(), 0
-            atexit.register(self.close)
-            with _Watchdog(self.process, START_SECONDS, stalled := threading.Event()):
-                greeting = self.process.stdout.readline() if self.process.stdout else b""
-            if greeting == READY:
-                return self.process
-            status = self.close(DYING_SECONDS)
+            with tempfile.TemporaryFile() as said:
+                self.process, self.videos = self._launch(said), 0
+                atexit.register(self.close)
+                with _Watchdog(self.process, START_SECONDS, stalled := threading.Event()):
+                    greeting = self.process.stdout.readline() if self.process.stdout else b""
+                if greeting == READY:
+                    return self.process
+                status = self.close(DYING_SECONDS)
+                said.seek(0)
+                last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
             if status != -signal.SIGKILL or stalled.is_set():
                 break
-        raise DecodeChildError(f"the decode child does not start: {_ending(status)}")
+        reason = f"{_ending(status)}: {last}" if last else _ending(status)
+        raise DecodeChildError(f"the decode child does not start: {reason}")
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "pipelines.decode.worker", str(os.getpid())]
         return start(
             [*command, str(self.limits.child_memory_mb)],
             env=THREADS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
         )
 
     def close(self, grace_seconds: float = 0) -> int | None:

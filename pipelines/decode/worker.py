@@ -127,7 +127,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a decoder prints must not land among the rows
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)  # whatever a decoder prints must not land among the rows
+    os.dup2(silence, 2)
     out.write(READY)
     out.flush()
     for line in sys.stdin.buffer:

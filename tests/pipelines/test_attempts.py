@@ -24,6 +24,7 @@ import ctypes, os, re, signal, sys, time
 from pipelines.attempts import Attempts
 from pipelines.places import place
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who tests in the background has it ignored
 folder, stall_seconds, windows, harm = sys.argv[1:]
 with Attempts(place(folder), float(stall_seconds)).working(eval(windows)) as log:
     log.step("the first")
