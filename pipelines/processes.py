@@ -19,21 +19,28 @@ import psutil
 SAME_START_S = 1.0  # a start is reckoned from the clock, which may be set
 PR_SET_PDEATHSIG = 1
 
-# Taken once: importing OpenCV shows, for a moment, a folder whose `typing` hides Python's own.
-IMPORT_PATH = tuple(map(os.path.abspath, sys.path))
-
 # The kernel ends a child with the thread that started it (PR_SET_PDEATHSIG): this one lives as long as the process.
 STARTER = ThreadPoolExecutor(1, thread_name_prefix="process-starter")
 
 
 def start(command: Sequence[str], env: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a process that imports from where this one does; it has to call `die_with_parent` to end with it."""
-    path = os.pathsep.join(IMPORT_PATH)
+    path = os.pathsep.join(import_path())
 
     def launch() -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env={**os.environ, **env, "PYTHONPATH": path}, **options)
 
     return STARTER.submit(launch).result()
+
+
+def import_path() -> list[str]:
+    """Where this process imports from, without folders that are packages themselves.
+
+    OpenCV puts its own there for the moment of its import, and a child that starts then would take the `typing` in it
+    for Python's.
+    """
+    folders = [os.path.abspath(entry) for entry in sys.path]
+    return [folder for folder in folders if not os.path.exists(os.path.join(folder, "__init__.py"))]
 
 
 def die_with_parent(parent: int) -> None:

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipelines import processes
 from pipelines.decode.child import DecodeChild, DecodeChildError
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.worker import Request
@@ -141,6 +140,7 @@ def test_a_file_beside_it_is_not_imported(
 ) -> None:
     """`nightjar scan .` in a folder of strangers' files must not run them."""
     (tmp_path / "av.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     monkeypatch.chdir(tmp_path)
     assert ends_well(start_child(), film)
     assert not (tmp_path / "ran").exists()
@@ -150,6 +150,7 @@ def test_what_an_import_does_to_the_path_for_a_moment_is_not_handed_down(
     start_child: Start, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OpenCV, imported by the models' thread while a child starts, puts a folder with a `typing` of its own first."""
+    (tmp_path / "__init__.py").touch()
     (tmp_path / "typing.py").write_text("raise ImportError('not the one of Python')")
     monkeypatch.syspath_prepend(tmp_path)
     assert ends_well(start_child(), film)
@@ -373,11 +374,6 @@ DECORD = """
 """
 
 
-def import_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let children find what this folder has before anything else."""
-    monkeypatch.setattr(processes, "IMPORT_PATH", (str(folder), *processes.IMPORT_PATH))
-
-
 @pytest.fixture
 def shadow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands for decord in the child; the files `decord` and `ffmpeg` in it are what these do."""
@@ -386,7 +382,7 @@ def shadow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__init__.py").write_text(textwrap.dedent(DECORD))
     (package / "decord").touch()
     (package / "ffmpeg").touch()
-    import_first(package.parent, monkeypatch)
+    monkeypatch.syspath_prepend(package.parent)
     return package
 
 
@@ -540,7 +536,7 @@ def test_a_decoder_that_cannot_start_is_no_videos_fault(
     start_child: Start, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "decord.py").write_text("raise ImportError('not built for this machine')")
-    import_first(tmp_path, monkeypatch)
+    monkeypatch.syspath_prepend(tmp_path)
     child = start_child()
     with pytest.raises(DecodeChildError) as caught:
         rows(child, film)
