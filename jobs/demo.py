@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from jobs import progress, recipes
 from jobs.bank_add import add
-from jobs.night import run_night
+from jobs.night import How, run_night
 from jobs.recall import show
 from model_registry.artifacts import artifact, fetch
 from pipelines.manifest import manifest_of_paths
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipes.from_arguments(args)
     tonight = datetime.now(UTC).date().isoformat()
     folder = args.output / f"dt={tonight}"
-    show(run_night("demo", f"Recall of {tonight}", manifest, recipe, folder), as_json=False)
+    run_night("demo", f"Recall of {tonight}", manifest, recipe, folder, How(show=partial(show, as_json=False))).say()
     progress.say(f"report: {(folder / 'report.html').absolute()}")
     return 0
 

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -64,6 +64,10 @@ class Outcome:
     tally: Tally
     summary: dict[str, Any]
 
+    def say(self) -> None:
+        """How the run went, in one line on standard error."""
+        progress.say(summary_line(self.summary))
+
 
 @dataclass(frozen=True)
 class How:
@@ -72,6 +76,7 @@ class How:
     day: date | None = None  # on which licences have to hold, today by default
     retry_failed: bool = False  # look again at what ended in an error
     wait: bool = False  # for a run of the same night, instead of refusing
+    show: Callable[[Place, Tally], None] | None = None  # verdicts, as soon as they are written
 
 
 def run_night(
@@ -104,6 +109,8 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
     with watch.step("judging", manifest.num_rows) as step:
         tally = judge_night(night, recipe.policy, folder, advance=step.advance)
+    if how.show:
+        how.show(folder, tally)
     summary = _summary(watch, looking.looked, recipe, tally, time.monotonic() - began, memory.peak_bytes)
     summary["run"]["day"] = day.isoformat()
     summary["machine"] = {**_machine(resources), "machines": asdict(machines)}

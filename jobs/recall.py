@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import date
+from functools import partial
 
 from jobs import progress, recipes
 from jobs.arguments import count
-from jobs.night import How, Outcome, run_night
-from jobs.outcome import summary_line
+from jobs.night import How, run_night
 from jobs.scheduling.timetable import dated
 from jobs.table import print_json, print_table
 from pipelines.manifest import read_manifest
-from pipelines.places import place
+from pipelines.places import Place, place
+from pipelines.risk.judge import Tally
 
 EXAMPLES = """examples:
   nightjar recall --date 2026-11-21 --input uploads.parquet --output recalls
@@ -53,20 +54,18 @@ def run(args: argparse.Namespace) -> int:
     manifest = read_manifest(dated(args.input, args.date), args.limit)
     recipe = recipes.from_arguments(args)
     folder = args.output / f"dt={args.date.isoformat()}"
-    how = How(args.date, args.retry_failed, args.wait)
-    outcome = run_night("recall", f"Recall of {args.date.isoformat()}", manifest, recipe, folder, how)
-    show(outcome, as_json=args.json)
+    how = How(args.date, args.retry_failed, args.wait, partial(show, as_json=args.json))
+    run_night("recall", f"Recall of {args.date.isoformat()}", manifest, recipe, folder, how).say()
     progress.say(f"report: {(folder / 'report.html').absolute()}")
     return 0
 
 
-def show(outcome: Outcome, *, as_json: bool) -> None:
-    """Verdicts to standard output, the rest to standard error."""
+def show(folder: Place, tally: Tally, *, as_json: bool) -> None:
+    """Verdicts to standard output; the rest goes to standard error."""
     if as_json:
-        print_json(outcome.folder / "verdicts.parquet")
+        print_json(folder / "verdicts.parquet")
     else:
-        print_table(outcome.tally)
-    progress.say(summary_line(outcome.summary))
+        print_table(tally)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import argparse
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from jobs import progress, recipes, session
 from jobs.arguments import count
-from jobs.night import run_night
+from jobs.night import How, run_night
 from jobs.recall import show
 from pipelines.manifest import manifest_of_paths
 from pipelines.places import place
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with session.ahead():
             recipe = recipes.from_arguments(args)
-            show(run_night("scan", "Scan", manifest, recipe, folder), as_json=args.json)
+            how = How(show=partial(show, as_json=args.json))
+            run_night("scan", "Scan", manifest, recipe, folder, how).say()
     finally:
         if args.output is None:
             shutil.rmtree(folder, ignore_errors=True)

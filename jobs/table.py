@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -95,6 +96,7 @@ def print_json(verdicts: Place) -> None:
         for batch in file.iter_batches():
             for row in batch.to_pylist():
                 print(json.dumps(row, ensure_ascii=True, default=_plain, allow_nan=False))
+    sys.stdout.flush()  # whoever reads along goes on at once
 
 
 def _plain(value: object) -> str:

@@ -11,9 +11,10 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,20 @@ def _using_store() -> Iterator[None]:
 
 
 def is_empty() -> bool:
-    """Tell without importing mlflow that nothing was ever registered on this machine."""
-    return tracking_uri() == default_uri() and not (home() / "mlflow.db").exists()
+    """Tell without importing mlflow, which takes seconds, that nothing is registered on this machine."""
+    path = home() / "mlflow.db"
+    if tracking_uri() != default_uri():
+        return False
+    return not path.exists() or _has_no_models(path)
+
+
+def _has_no_models(path: Path) -> bool:
+    """Look into MLflow's own table; where that is not as it was in its version 3, only mlflow can tell."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM registered_models LIMIT 1").fetchone() is None
+    except sqlite3.Error:
+        return False
 
 
 def register(name: str, files: Mapping[str, Path], alias: str | None = None) -> str:

@@ -192,8 +192,7 @@ def test_a_registered_file_that_is_gone_is_one_sentence(registry, files):
 # Stores elsewhere
 
 
-def test_an_empty_home_is_known_without_importing_mlflow(tmp_path):
-    code = """
+PINS = """
 import sys
 from model_registry import store
 from model_registry.bundles import pin_model
@@ -202,10 +201,33 @@ assert store.resolve("open_nsfw", "champion") is None
 assert pin_model("laion_nudity_vit_b_32").version == "1.0.0"
 print("mlflow" in sys.modules)
 """
-    environment = {**os.environ, "NIGHTJAR_HOME": str(tmp_path / "home")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+
+
+def imports_mlflow_to_pin(home):
+    environment = {**os.environ, "NIGHTJAR_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", PINS], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip() == "True"
+
+
+def test_an_empty_home_is_known_without_importing_mlflow(tmp_path):
+    assert not imports_mlflow_to_pin(tmp_path / "home")
     assert not (tmp_path / "home").exists()
+
+
+def test_a_store_of_runs_without_models_is_known_without_importing_mlflow(registry):
+    client = store.connect()
+    client.create_run(store.experiment_id(client, "runs"))
+    assert (registry / "mlflow.db").stat().st_size > 0
+    assert not imports_mlflow_to_pin(registry)
+
+
+def test_only_a_table_that_says_so_is_empty(registry, files):
+    register(files, 1, "champion")
+    assert not store.is_empty()
+    (registry / "mlflow.db").write_bytes(b"no database")
+    assert not store.is_empty()
+    (registry / "mlflow.db").write_bytes(b"")  # one without tables, as another version might have it
+    assert not store.is_empty()
 
 
 def test_the_users_tracking_store_is_used(registry, files, tmp_path, monkeypatch):
