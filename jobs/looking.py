@@ -97,7 +97,9 @@ class Looking:
             attempts.clear()
         todo = unsettled(self.contents, settled)
         self.watch.queue(*_waiting(self.manifest, self.contents, todo))
-        stages = nightly_stages(recipe.bundle, recipe.sampling, recipe.limits, self.machines, folder)
+        stages = nightly_stages(
+            recipe.bundle, recipe.sampling, recipe.limits, self.machines, folder, copies=recipe.copies
+        )
         with self.watch.step(title, todo.num_rows) as step:
 
             def advance(receipts: pa.Table) -> None:
@@ -117,10 +119,11 @@ class Looking:
 
 
 def keyframes_of(recipe: Recipe) -> Recipe:
-    """The first pass of a recipe: the same in all but its frames."""
+    """The first pass of a recipe: keyframes, sound where speech is written down, and nothing for copies."""
     every_ms = max(recipe.sampling.interval_ms, recipe.policy.keyframes.every_ms)
-    sampling = replace(recipe.sampling, keyframes_only=True, interval_ms=every_ms)
-    return replace(recipe, keyframes_first=False, sampling=sampling)
+    hears = recipe.bundle.speech is not None
+    sampling = replace(recipe.sampling, keyframes_only=True, interval_ms=every_ms, sound=hears)
+    return replace(recipe, keyframes_first=False, copies=False, sampling=sampling)
 
 
 def _going_on(doubts: Counter[Doubt]) -> str:

@@ -40,6 +40,7 @@ class Recipe:
     bank: Path | None = None
     lexicons: Lexicons | None = None  # None: texts are not read
     keyframes_first: bool = False  # and densely only where the policy says that keyframes leave a doubt
+    copies: bool = True  # keep what matching with a bank needs
 
     def __post_init__(self) -> None:
         """Refuse what keyframes cannot do."""
@@ -51,7 +52,8 @@ class Recipe:
     @property
     def features(self) -> str:
         """Name of the folder of features: other models that look or listen, sampling or format get another."""
-        return f"{self.bundle.features_id}/{self.sampling.id.replace('/', '-')}-v{FORMAT}"
+        kept = "" if self.copies else "-no-copies"
+        return f"{self.bundle.features_id}/{self.sampling.id.replace('/', '-')}-v{FORMAT}{kept}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,11 +18,11 @@ from pipelines.pieces import Commit
 from pipelines.predict import Predict
 from pipelines.risk.evidence import Strip, Thumbnails
 from pipelines.risk.signals import Collect
-from pipelines.rows import LINE, SOURCES, VOICE, WINDOWS
+from pipelines.rows import LINE, PEAK, SOURCES, VOICE, WINDOWS
 from pipelines.speech.heard import Heard
 from pipelines.speech.transcribe import Transcribe
 from pipelines.speech.voices import KnowVoices
-from pipelines.stage import Stage, Together, Work, check
+from pipelines.stage import Drop, Stage, Together, Work, check
 
 SOURCE = tuple(SOURCES.names)
 
@@ -49,10 +49,13 @@ class Machines:
 
 
 def nightly_stages(
-    bundle: PinnedBundle, sampling: Sampling, limits: Limits, machines: Machines, folder: str
+    bundle: PinnedBundle, sampling: Sampling, limits: Limits, machines: Machines, folder: str, *, copies: bool = True
 ) -> list[Stage]:
-    """Decode once, embed once, many heads: frames reach one actor and no further."""
-    looking, listening = _looking(bundle, machines), _listening(bundle, machines)
+    """Decode once, embed once, many heads: frames reach one actor and no further.
+
+    Without `copies` that is left out which only matching with a bank reads: pictures inside of frames, and landmarks.
+    """
+    looking, listening = _looking(bundle, machines, copies), _listening(bundle, machines, copies)
     sampling = replace(sampling, threads=machines.decode_threads)
     stages: list[Stage] = [Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus)]
     stages += [Guarded.over(pool, attempts_of(folder)) for pool in _pools(looking, listening, machines)]
@@ -66,7 +69,7 @@ def attempts_of(folder: str) -> str:
     return f"{folder.rstrip('/')}/attempts"
 
 
-def _looking(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
+def _looking(bundle: PinnedBundle, machines: Machines, copies: bool) -> list[Stage]:
     """What reads frames; the last lets them go."""
     device, threads = machines.device, machines.model_threads
     heads = tuple((ref, f"scores/{ref.name}") for ref in bundle.heads)
@@ -76,24 +79,25 @@ def _looking(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
         *[Predict.of(ref, "frames_THWC", column, device, threads) for ref, column in beside],
         *[Predict.of(ref, "embedding_TD", column, device, threads) for ref, column in heads],
         Collect.of((*beside, *heads)),
-        DescribeViews(ref=bundle.tower, device=device, threads=threads),
+        DescribeViews(ref=bundle.tower, inside=copies, device=device, threads=threads),
         ReadFrames(ref=bundle.ocr, device=device, threads=threads) if bundle.ocr else Nothing.of("shown", LINE),
         Strip(),
         Thumbnails(),
     ]
 
 
-def _listening(bundle: PinnedBundle, machines: Machines) -> list[Stage]:
+def _listening(bundle: PinnedBundle, machines: Machines, copies: bool) -> list[Stage]:
     """What reads sound; the last lets it go."""
     device, threads = machines.device, machines.model_threads
+    last = [Listen()] if copies else [Nothing.of("peaks", PEAK), Drop.of("audio_16k")]
     vad, speech, speaker = bundle.voice_activity, bundle.speech, bundle.speaker
     if not vad or not speech:
-        return [Nothing.of("said", LINE), Nothing.of("voices", VOICE), Listen()]
+        return [Nothing.of("said", LINE), Nothing.of("voices", VOICE), *last]
     return [
         Transcribe(vad=vad, speech=speech, device=device, threads=threads),
         KnowVoices(ref=speaker, device=device, threads=threads) if speaker else Nothing.of("voices", VOICE),
         Heard(),
-        Listen(),
+        *last,
     ]
 
 

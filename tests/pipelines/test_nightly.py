@@ -22,8 +22,9 @@ def contents(tmp_path):
     return run_local([Hash(limits=Limits())], manifest).select(["content_sha256", "uri", "bytes"])
 
 
-def looked_at(bundle, contents, folder, machines=None):
-    run_local(nightly_stages(bundle, Sampling(), Limits(), machines or Machines(), str(folder)), contents)
+def looked_at(bundle, contents, folder, machines=None, *, copies=True):
+    stages = nightly_stages(bundle, Sampling(), Limits(), machines or Machines(), str(folder), copies=copies)
+    run_local(stages, contents)
     pieces = Pieces(folder)
     rows = {kind: pieces.rows(kind, pieces.contents).num_rows for kind in KINDS}
     return pieces, rows
@@ -50,3 +51,13 @@ def test_what_is_left_out_leaves_no_lines_and_harms_nothing_else(lite, contents,
     assert rows["said"] == rows["shown"] == rows["voices"] == 0
     heard = None if "speech" not in gone else "no_video"
     assert codes(pieces, contents) == [None, heard]
+
+
+def test_without_copies_only_what_matching_needs_is_left_out(lite, contents, tmp_path):
+    every, rows = looked_at(lite, contents, tmp_path / "every")
+    some, fewer = looked_at(lite, contents, tmp_path / "some", copies=False)
+    assert rows["peaks"]
+    assert {kind for kind in rows if rows[kind] != fewer[kind]} - {"views"} == {"peaks"}
+    assert fewer["peaks"] == 0
+    assert fewer["views"]
+    assert codes(every, contents) == codes(some, contents) == [None, None]

@@ -42,6 +42,7 @@ class DescribeViews(Stage):
 
     ref: ModelRef  # the tower
     whole: bool = False  # also View.WHOLE, as references need it
+    inside: bool = True  # also what is found inside frames, as uploads need it to be matched
     device: str = "cpu"
     threads: int = 1
     reads: tuple[str, ...] = ("frames_THWC", "frame_ms", "frame_height", "frame_width", "embedding_TD")
@@ -71,7 +72,7 @@ class DescribeViews(Stage):
     def _seen(self, table: pa.Table) -> Iterator[_Seen]:
         windows = zip(windows_of_frames(table), table["frame_ms"].to_pylist(), strict=True)
         for window, (frames_THWC, times) in enumerate(windows):
-            found = found_in(frames_THWC)
+            found = found_in(frames_THWC) if self.inside else [[]] * len(times)
             for frame_HWC, ms, inside in zip(frames_THWC, times, found, strict=True):
                 yield _Seen(window, ms, View.FRAME, frame_HWC)
                 if self.whole:

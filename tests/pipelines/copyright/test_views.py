@@ -34,8 +34,9 @@ def table_of(*windows) -> pa.Table:
     )
 
 
-def views_of(*windows, whole=False) -> list[list[dict]]:
-    return run_local([DescribeViews(ref=TOWER, whole=whole)], table_of(*windows))["views"].to_pylist()
+def views_of(*windows, whole=False, inside=True) -> list[list[dict]]:
+    stage = DescribeViews(ref=TOWER, whole=whole, inside=inside)
+    return run_local([stage], table_of(*windows))["views"].to_pylist()
 
 
 def numbers(views: list[dict]) -> list[tuple[int, int]]:
@@ -65,6 +66,12 @@ def test_a_picture_inside_has_its_own_embedding_and_hash():
     )
     assert [view["pdq"] for view in found] == [pdq(cut)[0] for cut in inside]
     assert {view["view"] for view in views} >= {View.FRAME, View.FOUND}
+
+
+def test_who_matches_nothing_need_not_look_inside():
+    (every,), (views,) = views_of(BORDERED), views_of(BORDERED, inside=False)
+
+    assert views == [view for view in every if view["view"] == View.FRAME] != every
 
 
 def test_a_reference_has_the_whole_frame_stretched_too():
