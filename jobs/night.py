@@ -22,6 +22,7 @@ from jobs.recipes import Recipe, match_machine, read_machine, spread
 from jobs.watching.watch import Watch
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
+from pipelines.local.pool import foresee
 from pipelines.lock import lock
 from pipelines.nightly import Machines
 from pipelines.passes import Passes
@@ -29,7 +30,7 @@ from pipelines.pieces import Pieces, sweep
 from pipelines.places import Place, exists, make, read_bytes, write_table, write_text
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.run import hash_contents, refuse_unshared
-from pipelines.text.night import read_texts, reader_of
+from pipelines.text.night import read_texts, reader_of, reading_stage
 from pipelines.text.readings import Readings
 from pipelines.text.transcripts import lines_of_night
 
@@ -100,11 +101,12 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
         machines = as_begun(pieces_folder, spread(resources, recipe.bundle, manifest.num_rows))
         contents = _hash(watch, manifest, features, recipe)
         cpus = resources.get("CPU", 1.0)
+        readings = _readings(recipe, pieces_folder, resources)
         looking = Looking(watch, manifest, contents, features, recipe, machines, cpus, how.retry_failed)
         pieces = looking.run()
         with watch.step("matching", 0):
             matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
-        readings = _read(watch, recipe, contents, pieces, resources)
+        readings = _read(watch, recipe, contents, pieces, readings, resources)
     matched = matching.matched if matching else None
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
     with watch.step("judging", manifest.num_rows) as step:
@@ -167,15 +169,28 @@ def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[st
     return match(bank, contents, pieces, match_machine(resources))
 
 
+def _readings(recipe: Recipe, features: Place, resources: Mapping[str, float]) -> Readings | None:
+    """What is read already, of a recipe that reads; whoever looks may open meanwhile what will read the rest."""
+    if recipe.lexicons is None:
+        return None
+    readings = Readings.made_by(reader_of(recipe.bundle, recipe.lexicons), features / "text")
+    foresee(reading_stage(recipe.bundle, recipe.lexicons, readings, read_machine(resources)))
+    return readings
+
+
 def _read(
-    watch: Watch, recipe: Recipe, contents: pa.Table, pieces: Pieces, resources: Mapping[str, float]
+    watch: Watch,
+    recipe: Recipe,
+    contents: pa.Table,
+    pieces: Pieces,
+    readings: Readings | None,
+    resources: Mapping[str, float],
 ) -> Readings | None:
     """Read what is said, shown and written, with the recipe's lexicons and text models."""
-    if recipe.lexicons is None:
+    if recipe.lexicons is None or readings is None:
         return None
     lines = lines_of_night(watch.folder / "manifest.parquet", contents, pieces)
     texts = list(dict.fromkeys(line.text for _, _, line in lines))
-    readings = Readings.made_by(reader_of(recipe.bundle, recipe.lexicons), pieces.folder / "text")
     with watch.step("reading", len(texts)) as step:
         return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), step.advance)
 

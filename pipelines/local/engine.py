@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -54,6 +55,7 @@ class Engine:
             threading.Thread(target=target, daemon=True).start()
         self._send(Want(self.plan.threads + 1))
         work, finish = chained(models), chained(last)
+        _open_ahead(self.plan.ahead)
         tables: list[pa.Table] = []
         finished: list[int] = []
         since = time.monotonic()
@@ -117,9 +119,30 @@ class Engine:
             self.driver.send(message)
 
 
+_opened: list[tuple[Stage, Future[Work]]] = []  # ahead, each for one plan
+
+
+def _open_ahead(stages: Sequence[Stage]) -> None:
+    """Open stages of the next plan in a thread: compiling and loading leave cores idle that models could not use."""
+    if not stages:
+        return
+    threads = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    _opened.extend((stage, threads.submit(stage.open)) for stage in stages)
+    threads.shutdown(wait=False)
+
+
+def _work_of(stage: Stage) -> Work:
+    """What was opened ahead for an equal stage, else the stage opened now."""
+    for place, (known, work) in enumerate(_opened):
+        if known == stage:
+            del _opened[place]
+            return work.result()
+    return stage.open()
+
+
 def chained(stages: Iterable[Stage]) -> Work:
     """Open some stages here, one behind the other."""
-    works = [stage.open() for stage in stages]
+    works = [_work_of(stage) for stage in stages]
 
     def work(table: pa.Table) -> Iterable[pa.Table]:
         tables: Iterable[pa.Table] = [table]

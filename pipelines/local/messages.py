@@ -48,6 +48,7 @@ class Plan:
     stages: tuple[Stage, ...]
     threads: int  # that run the stages before the models
     rows_a_piece: int
+    ahead: tuple[Stage, ...] = ()  # of the next plan: opened while this one's models compute
 
     def parts(self) -> tuple[list[Stage], list[Stage], list[Stage]]:
         """The stages before the models, the models, and the stages behind them."""

@@ -38,7 +38,9 @@ def stream(stages: Sequence[Stage], table: pa.Table, rows_a_task: int) -> Iterat
     jobs = [Job(row, table.slice(row, size).combine_chunks()) for row in range(0, table.num_rows, size)]
     engines = min(engines, len(jobs))
     threads = max(1, min(-(-_cores() // engines), len(jobs)))
-    yield from _Pool(Plan(tuple(stages), threads if first else 1, rows_a_task), jobs).run(engines)
+    ahead = tuple(_foreseen) if engines == 1 else ()  # of several nobody knows which will be asked
+    _foreseen.clear()
+    yield from _Pool(Plan(tuple(stages), threads if first else 1, rows_a_task, ahead), jobs).run(engines)
 
 
 def _cores() -> int:
@@ -94,6 +96,7 @@ class _Process:
 
 
 _spare: list[_Process] = []  # engines without a plan, while `kept` lasts
+_foreseen: list[Stage] = []  # by the next plan
 _keeping = 0
 
 
@@ -111,8 +114,21 @@ def kept(started_ahead: bool = False) -> Iterator[None]:
         yield
     finally:
         _keeping -= 1
+        if not _keeping:
+            _foreseen.clear()
         while _spare and not _keeping:
             _spare.pop().end()
+
+
+def foresee(*stages: Stage) -> None:
+    """Let an engine that is kept open these while it works on the next plan, for the plan after it."""
+    if _keeping:
+        _foreseen[:] = stages
+
+
+def engine_waits() -> bool:
+    """Whether an engine is kept for the next plan: work for a few seconds is cheaper there than in this process."""
+    return bool(_spare)
 
 
 class _Pool:

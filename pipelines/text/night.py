@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from model_registry.bundles import PinnedBundle
 from model_registry.models.text.heads import Heads
+from pipelines.local.pool import engine_waits
 from pipelines.run import look
 from pipelines.stage import run_local
 from pipelines.text.read import TEXTS, ReadTexts
@@ -18,7 +19,7 @@ from pipelines.text.tiers import Band
 from pipelines.text.words.lexicon import Lexicons
 from pipelines.text.words.matcher import Matcher
 
-FEW = 20_000  # texts that are read in this process: starting an actor takes longer
+FEW = 20_000  # texts that are read in this process: starting a worker takes longer
 A_PIECE = 50_000  # texts of one piece
 
 
@@ -57,7 +58,18 @@ def read_texts(
     advance(len(set(texts)) - len(todo))
     if not todo:
         return readings
-    stage = ReadTexts(
+    stage = reading_stage(bundle, lexicons, readings, machine)
+    table = pa.table({"text": todo}, schema=TEXTS)
+    if len(todo) <= FEW and not engine_waits():
+        advance(run_local([stage], table)["read"].to_pylist()[0])
+    else:
+        look([stage], table, A_PIECE, lambda read: advance(sum(read["read"].to_pylist())))
+    return Readings(readings.folder)
+
+
+def reading_stage(bundle: PinnedBundle, lexicons: Lexicons, readings: Readings, machine: Machine) -> ReadTexts:
+    """What reads texts with these lexicons and the bundle's text models."""
+    return ReadTexts(
         lexicons=lexicons,
         folder=str(readings.folder.absolute()),
         tower=bundle.text_tower,
@@ -67,12 +79,6 @@ def read_texts(
         actors=machine.actors,
         cpus=machine.cpus,
     )
-    table = pa.table({"text": todo}, schema=TEXTS)
-    if len(todo) <= FEW:
-        advance(run_local([stage], table)["read"].to_pylist()[0])
-    else:
-        look([stage], table, A_PIECE, lambda read: advance(sum(read["read"].to_pylist())))
-    return Readings(readings.folder)
 
 
 def read_words_again(texts: Iterable[str], lexicons: Lexicons, earlier: Readings, readings: Readings) -> Readings:

@@ -20,7 +20,7 @@ import pytest
 
 from pipelines.local import pool
 from pipelines.local.messages import Job, Plan, Want
-from pipelines.local.pool import kept, stream
+from pipelines.local.pool import foresee, kept, stream
 from pipelines.run import look
 from pipelines.stage import PipelineError, Stage, StageError, Work, run_local
 from tests.fakes import CountDown, Double, FullDisk, WhereAmI
@@ -75,6 +75,22 @@ class Slow(Stage):
             return [table]
 
         return work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted(Stage):
+    """Adds a line to a file whenever it is opened; may fail there."""
+
+    file: str
+    fails: bool = False
+    reads: tuple[str, ...] = ("n",)
+
+    def open(self) -> Work:
+        with Path(self.file).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if self.fails:
+            raise OSError(errno.EIO, "its weights cannot be read")
+        return lambda table: [table]
 
 
 STAGES = {
@@ -182,6 +198,41 @@ def test_engines_that_are_kept_work_for_the_next_plan():
         assert len(engines()) == 1
     assert len(set(places)) == 1
     assert not engines()
+
+
+def test_what_is_foreseen_is_opened_once_while_other_work_is_done(tmp_path: Path):
+    note = tmp_path / "note"
+    with kept():
+        foresee(Noted(file=str(note), actors=1))
+        list(stream([CountDown(), WhereAmI.column("place", actors=1)], numbers(1), 1))
+        before = note.read_text()
+        (found,) = stream([Noted(file=str(note), actors=1)], numbers(7), 1)
+        assert found["n"].to_pylist() == [7]
+        assert note.read_text() == before == f"{before.strip()}\n"
+        list(stream([Noted(file=str(note), actors=1)], numbers(7), 1))  # what was opened is used up
+        assert note.read_text() == 2 * before
+
+
+def test_what_cannot_be_opened_ahead_harms_only_who_needs_it(tmp_path: Path):
+    bad = Noted(file=str(tmp_path / "note"), fails=True, actors=1)
+    with kept():
+        foresee(bad)
+        list(stream([CountDown(), Double(actors=1)], numbers(1), 1))
+        with pytest.raises(StageError, match="its weights cannot be read"):
+            list(stream([bad], numbers(1), 1))
+
+
+def test_several_engines_open_nothing_ahead(tmp_path: Path):
+    with kept():
+        foresee(Noted(file=str(tmp_path / "note"), actors=1))
+        list(stream([CountDown(), Slow(seconds=0.1, actors=2)], numbers(*range(8)), 1))
+        assert not (tmp_path / "note").exists()
+
+
+def test_nothing_is_foreseen_where_no_engine_is_kept(tmp_path: Path):
+    foresee(Noted(file=str(tmp_path / "note"), actors=1))
+    list(stream([CountDown(), Double(actors=1)], numbers(1), 1))
+    assert not (tmp_path / "note").exists()
 
 
 def test_an_engine_that_died_while_it_was_kept_is_replaced():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import tomllib
 
 import numpy as np
 import pytest
 
 from model_registry.bundles import PinnedBundle
+from pipelines.local.pool import kept
 from pipelines.predict import loaded
 from pipelines.text import night
 from pipelines.text import read as read_module
-from pipelines.text.night import Machine, read_texts, read_words_again, reader_of
+from pipelines.text.night import Machine, read_texts, read_words_again, reader_of, reading_stage
 from pipelines.text.readings import Readings
 from pipelines.text.words.lexicon import Lexicons, parse_lexicon
 from tests.fakes import FakeTower, fake_ref
@@ -125,6 +127,24 @@ def test_many_texts_are_read_on_ray_and_give_the_same(lite, tmp_path, monkeypatc
         assert [(one.label, one.settled) for one in there.of(text)] == [
             (one.label, one.settled) for one in here.of(text)
         ]
+
+
+def test_an_engine_that_is_kept_reads_the_same(lite, tmp_path):
+    here = read(lite, tmp_path / "here", SURE, WEAK, MEANT, CALM)
+    with kept(started_ahead=True):
+        there = read(lite, tmp_path / "there", SURE, WEAK, MEANT, CALM)
+    for text in (SURE, WEAK, MEANT, CALM):
+        assert [(one.label, one.settled) for one in there.of(text)] == [
+            (one.label, one.settled) for one in here.of(text)
+        ]
+
+
+def test_an_engine_knows_the_reading_stage_that_it_was_told_of_before(lite, tmp_path):
+    lexicons = lexicon()
+    first, second = (Readings.made_by(reader_of(lite, lexicons), tmp_path) for _ in range(2))
+    told = pickle.loads(pickle.dumps(reading_stage(lite, lexicons, first, Machine())))
+    assert told == reading_stage(lite, lexicons, second, Machine())
+    assert told != reading_stage(lite, lexicon("others"), second, Machine())
 
 
 def test_other_words_over_what_is_known_ask_no_model(lite, tmp_path, asked):
