@@ -11,7 +11,8 @@ from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
 from pipelines.places import Place, write_text
 from pipelines.risk.evidence import EVIDENCE_FLOOR
-from pipelines.risk.judge import Judged, Tally, told_pictures
+from pipelines.risk.judge import Tally, told_pictures
+from pipelines.risk.judged import Judged
 from pipelines.risk.policy import Policy
 from pipelines.text.readings import Readings
 

@@ -18,7 +18,7 @@ from pipelines.pieces import FORMAT
 from pipelines.risk.policy import Policy, load_policy
 from pipelines.run import on_ray
 from pipelines.text.night import Machine as ReadMachine
-from pipelines.text.words.lexicon import Lexicons, load_lexicons
+from pipelines.text.words.lexicon import Lexicons, with_shipped
 
 MOST_ROWS_A_TASK = 16
 MODEL_SHARE = 0.43  # of the cores, on a machine without a GPU
@@ -81,15 +81,8 @@ def from_arguments(args: argparse.Namespace) -> Recipe:
     )
     if args.bank:
         _check_bank(args.bank, bundle)
-    lexicons = None if "text" in args.skip else lexicons_of(args.lexicon)
+    lexicons = None if "text" in args.skip else with_shipped(args.lexicon)
     return Recipe(bundle, policy, sampling, Limits(), args.bank, lexicons, args.keyframes_first)
-
-
-def lexicons_of(files: list[Path]) -> Lexicons:
-    """The lexicons given and the shipped ones; one given replaces the shipped one of its name."""
-    given = load_lexicons(files).lexicons
-    names = {lexicon.name for lexicon in given}
-    return Lexicons((*given, *(lexicon for lexicon in load_lexicons().lexicons if lexicon.name not in names)))
 
 
 def _check_bank(folder: Path, bundle: PinnedBundle) -> None:

@@ -18,7 +18,7 @@ from jobs.arguments import add_lexicons
 from jobs.judge import changes, read_summary, run_again, stored_night
 from jobs.matching import known_contents, search
 from jobs.outcome import counts, text_facts, write_report
-from jobs.recipes import lexicons_of, match_machine
+from jobs.recipes import match_machine
 from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from pipelines.copyright.bank.reader import BankReader
@@ -30,7 +30,7 @@ from pipelines.risk.policy import Policy, load_policy
 from pipelines.text.night import read_words_again
 from pipelines.text.readings import Reader, Readings
 from pipelines.text.transcripts import lines_of_night
-from pipelines.text.words.lexicon import Lexicons
+from pipelines.text.words.lexicon import Lexicons, with_shipped
 
 EXAMPLES = """examples:
   nightjar rescan recalls --bank bank --since 2026-11-21
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("there is nothing to look for: give --bank, --lexicon or both")
     policy = load_policy(args.policy)
     wanted = Wanted.of(args.bank, args.since) if args.bank else None
-    news = News(wanted, lexicons_of(args.lexicon) if args.lexicon else None)
+    news = News(wanted, with_shipped(args.lexicon) if args.lexicon else None)
     nights = nights_in(args.folder)
     if wanted:
         progress.say(f"{len(wanted.news)} of {len(wanted.active)} references, {len(nights)} nights")

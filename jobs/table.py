@@ -14,7 +14,8 @@ from rich.text import Text
 
 from jobs.report.words import one_line, score_text, short
 from pipelines.places import Place, opened
-from pipelines.risk.judge import Judged, Tally
+from pipelines.risk.judge import Tally
+from pipelines.risk.judged import Judged
 
 COLOURS = {"block": "bold red", "review": "yellow", "pass": "green"}
 ROWS = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,34 +13,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed, with_cue
+from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed
 from pipelines.copyright.matched import Matched
 from pipelines.copyright.strips import nearest_pictures
 from pipelines.pieces import Pieces
 from pipelines.places import Place, each, exists, make, read_table, whole, write_bytes
+from pipelines.risk.judged import DECISION, OF_A_CONTENT, Decision, Judged, Known, Words, decision, judge_rows
 from pipelines.risk.policy import Policy, Suggestion
-from pipelines.risk.signals import Signal
-from pipelines.risk.verdicts import VERDICTS, Finding, by_time, findings, priority, suggestion, top_labels
-from pipelines.rows import SIGNAL, ErrorCode
-from pipelines.speech.voices import Vectors, voices_of
+from pipelines.risk.verdicts import VERDICTS
+from pipelines.rows import SIGNAL
 from pipelines.text.readings import Readings
-from pipelines.text.told import Others, Video, tell
-from pipelines.text.transcripts import (
-    SAID,
-    SHOWN,
-    TRANSCRIPTS,
-    TranscriptLine,
-    account_of,
-    lines_of_night,
-    manifest_rows,
-    spoken_and_shown,
-    written,
-)
+from pipelines.text.told import Others
+from pipelines.text.transcripts import SAID, SHOWN, TRANSCRIPTS, lines_of_night, manifest_rows
 
 CHUNK_ROWS = 500  # with 300 signals a video some 300 MB
-DECISION = ("content_sha256", "bundle", "policy", "error_code", "suggestion")  # another one of these, another date
-OF_A_CONTENT = ["content_sha256", "error_code", "error_message"]
-SIGNAL_NAMES = [field.name for field in SIGNAL]
 FAILED = pa.schema(
     [
         *[VERDICTS.field(name) for name in ("video_id", "uri", "content_sha256", "error_code", "error_message")],
@@ -49,17 +35,6 @@ FAILED = pa.schema(
 )
 Advance = Callable[[int], object]
 VIDEO_SIGNALS = pa.schema([("video_id", pa.string()), *SIGNAL])
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One video of the report: its verdict, its title and its signals."""
-
-    verdict: dict[str, Any]
-    title: str
-    signals: list[Signal]
-    claims: list[Claimed] = field(default_factory=list)
-    lines: tuple[TranscriptLine, ...] = ()  # said and shown
 
 
 @dataclass
@@ -105,20 +80,12 @@ class Night:
     readings: Readings | None = None  # of its texts, if anybody read them
 
 
-@dataclass(frozen=True)
-class Words:
-    """What is known of a night's texts, while it is judged."""
-
-    readings: Readings
-    others: Others
-
-
 def judge_night(night: Night, policy: Policy, out: Place, show: int = 300, advance: Advance | None = None) -> Tally:
     """Write the tables and `evidence/` into `out`; each table appears only when whole. `advance` is told of videos."""
     tally = Tally()
     make(out)
-    claims, words = _claims(night, policy), _words(night)
     decided = _earlier_decisions(out / "verdicts.parquet")
+    known = Known(night.pieces, night.bundle, policy, _claims(night, policy), _words(night), decided)
     whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
     with (
@@ -129,7 +96,7 @@ def judge_night(night: Night, policy: Policy, out: Place, show: int = 300, advan
         _table(out / "failed.parquet", FAILED) as failed,
     ):
         for rows in manifest_rows(night.manifest, CHUNK_ROWS):
-            judged = _judge_rows(rows, whose, night, policy, decided, claims, words)
+            judged = judge_rows(rows, whose, known)
             verdicts.write_table(pa.Table.from_pylist([video.verdict for video in judged], VERDICTS))
             seen.write_table(pa.Table.from_pylist(list(_signal_rows(judged)), VIDEO_SIGNALS))
             matches.write_table(pa.Table.from_pylist(list(_match_rows(judged)), VIDEO_MATCHES))
@@ -151,38 +118,6 @@ def _rank(video: Judged) -> tuple[float, int]:
     return video.verdict["priority"], Suggestion(video.verdict["suggestion"]).rank
 
 
-def _judge_rows(
-    rows: list[dict[str, Any]],
-    whose: Mapping[str, dict[str, Any]],
-    night: Night,
-    policy: Policy,
-    decided: Mapping[str, tuple[tuple[str, ...], datetime]],
-    claims: Mapping[str, list[Claimed]],
-    words: Words | None,
-) -> list[Judged]:
-    contents = {whose[row["video_id"]]["content_sha256"] for row in rows if row["video_id"] in whose}
-    known = contents & night.pieces.contents.keys()
-    signals, lines = _signals_by_content(night.pieces, known), spoken_and_shown(night.pieces, known)
-    voices = voices_of(night.pieces, lines) if words else {}
-    now = datetime.now(UTC)
-    judged = []
-    for row in rows:
-        seen = _how_seen(row["video_id"], whose, night.pieces)
-        content = seen["content_sha256"] or ""
-        own, spoken = signals.get(content, []), lines.get(content, [])
-        every = [*spoken, *written(row, seen["duration_ms"] or 0)]
-        own = own + _told(every, row, own, voices.get(content), words)
-        post = f"{row['title'] or ''}\n{row['description'] or ''}"
-        copies = [with_cue(one, post) for one in claims.get(content, ())]
-        found = _findings(own, copies, policy, seen["duration_ms"] or 0)
-        verdict = _verdict(row, seen, found, night.bundle, policy.id)
-        key, then = decided.get(row["video_id"], ((), now))
-        verdict["decided_at"] = then if key == _decision(verdict) else now
-        matched = [one.signal() for one in copies if not one.licensed]
-        judged.append(Judged(verdict, row["title"] or "", own + matched, copies, tuple(spoken)))
-    return judged
-
-
 def _words(night: Night) -> Words | None:
     """Look through the whole night's texts once for words and voices that many accounts share."""
     if night.readings is None:
@@ -191,65 +126,8 @@ def _words(night: Night) -> Words | None:
     return Words(night.readings, Others.among(lines, night.readings, night.pieces))
 
 
-def _told(
-    lines: list[TranscriptLine], row: dict[str, Any], seen: list[Signal], voice: Vectors | None, words: Words | None
-) -> list[Signal]:
-    """The signals that what a video says, shows and is called comes to."""
-    if words is None:
-        return []
-    video = Video(seen, account_of(row), row.get("account_risk"), row.get("prior_violations"), voice)
-    return tell(lines, words.readings, video, words.others)
-
-
 def _claims(night: Night, policy: Policy) -> dict[str, list[Claimed]]:
     return claimed(night.matched, policy.territory, night.day) if night.matched else {}
-
-
-def _findings(signals: list[Signal], claims: list[Claimed], policy: Policy, duration_ms: int) -> list[Finding]:
-    """What the policy says of scores over time, and of claims, which are spans already."""
-    own = [found for one in claims if (found := one.finding(policy, duration_ms))]
-    return sorted([*findings(signals, policy, duration_ms), *own], key=by_time)
-
-
-def _how_seen(video_id: str, whose: Mapping[str, dict[str, Any]], pieces: Pieces) -> dict[str, Any]:
-    """Whose content a row has and how looking at it ended; a content that no piece finished was not examined."""
-    row = whose.get(video_id, dict.fromkeys(OF_A_CONTENT))
-    seen = {name: row[name] for name in OF_A_CONTENT} | {"duration_ms": None}
-    if seen["error_code"]:
-        return seen
-    if content := pieces.contents.get(row["content_sha256"] or ""):
-        ended = {"error_code": content.error_code, "error_message": content.error_message}
-        return seen | ended | {"duration_ms": content.duration_ms}
-    return seen | {"error_code": ErrorCode.NOT_EXAMINED.value, "error_message": "the run ended before its turn"}
-
-
-def _verdict(
-    row: dict[str, Any], seen: dict[str, Any], found: list[Finding], bundle: str, policy: str
-) -> dict[str, Any]:
-    complete = seen["error_code"] is None
-    return {
-        **seen,
-        "video_id": row["video_id"],
-        "uri": row["uri"],
-        "suggestion": suggestion(found, complete=complete).value,
-        "labels": top_labels(found),
-        "segments": [finding.as_segment() for finding in found],
-        "complete": complete,
-        "priority": priority(found, row["views"], complete=complete),
-        "bundle": bundle,
-        "policy": policy,
-    }
-
-
-def _signals_by_content(pieces: Pieces, contents: set[str]) -> dict[str, list[Signal]]:
-    found: dict[str, list[Signal]] = {sha256: [] for sha256 in contents}
-    table = pieces.rows("signals", contents)
-    columns = [table[name].to_pylist() for name in ("content_sha256", *SIGNAL_NAMES)]
-    for sha256, *values in zip(*columns, strict=True):
-        found[sha256].append(Signal(**dict(zip(SIGNAL_NAMES, values, strict=True))))
-    for signals in found.values():
-        signals.sort(key=lambda s: (s.start_ms, s.label, s.form, s.source))
-    return found
 
 
 def _signal_rows(judged: list[Judged]) -> Iterator[dict[str, Any]]:
@@ -279,29 +157,38 @@ def _failed_rows(judged: list[Judged], pieces: Pieces) -> Iterator[dict[str, Any
 
 def _save_evidence(judged: list[Judged], pieces: Pieces, folder: Place) -> None:
     """Write one picture for each segment, named by content and time, as far as it was kept; of a copy both sides."""
+    make(folder)
+    files = {folder / f"{name}.webp": webp for name, webp in _references(judged).items()}
+    files |= {folder / f"{sha256}-{ms}.webp": webp for (sha256, ms), webp in evidence(judged, pieces).items()}
+    for _ in each(lambda path: write_bytes(path, files[path]), list(files)):
+        pass
+
+
+def evidence(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:
+    """The upload's own picture of each segment, by content and time, as far as one was kept."""
+    judged = list(judged)
+    copied = [key for video in judged for key, _ in _copied(video)]
+    found = {key: webp for key, (_, webp) in nearest_pictures(pieces, copied).items()}
+    return found | told_pictures(judged, pieces) | _frames(judged, pieces)
+
+
+def _frames(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:
+    """The very frames that segments name, of those that were kept."""
     wanted = {
         (video.verdict["content_sha256"], segment["evidence_ms"])
         for video in judged
         for segment in video.verdict["segments"]
     }
-    make(folder)
-    found = _copies(judged, pieces)
-    found |= {f"{sha256}-{ms}": webp for (sha256, ms), webp in told_pictures(judged, pieces).items()}
     pictures = pieces.rows("thumbnails", {sha256 for sha256, _ in wanted} & pieces.contents.keys())
     shown = zip(pictures["content_sha256"].to_pylist(), pictures["frame_ms"].to_pylist(), strict=True)
-    for row in pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist():
-        found[f"{row['content_sha256']}-{row['frame_ms']}"] = row["webp"]
-    files = {folder / f"{name}.webp": webp for name, webp in found.items()}
-    for _ in each(lambda path: write_bytes(path, files[path]), list(files)):
-        pass
+    kept = pictures.filter(pa.array([key in wanted for key in shown], pa.bool_())).to_pylist()
+    return {(row["content_sha256"], row["frame_ms"]): row["webp"] for row in kept}
 
 
-def _copies(judged: list[Judged], pieces: Pieces) -> dict[str, bytes]:
-    """The upload's picture and, as `-reference`, the work's; where two works share a time, the surer one's."""
-    references = {key: picture for video in judged for key, picture in _copied(video)}
-    own = nearest_pictures(pieces, references).items()
-    theirs = {f"{sha256}-{ms}-reference": picture for (sha256, ms), picture in references.items() if picture}
-    return {f"{sha256}-{ms}": webp for (sha256, ms), (_, webp) in own} | theirs
+def _references(judged: Iterable[Judged]) -> dict[str, bytes]:
+    """The picture of each matched work, as `-reference`; where two works share a time, the surer one's."""
+    pictures = {key: picture for video in judged for key, picture in _copied(video)}
+    return {f"{sha256}-{ms}-reference": picture for (sha256, ms), picture in pictures.items() if picture}
 
 
 def told_pictures(judged: Iterable[Judged], pieces: Pieces) -> dict[tuple[str, int], bytes]:
@@ -332,7 +219,7 @@ def _table(path: Place, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         yield writer
 
 
-def _earlier_decisions(path: Place) -> dict[str, tuple[tuple[str, ...], datetime]]:
+def _earlier_decisions(path: Place) -> dict[str, tuple[Decision, datetime]]:
     """A decision keeps its date as long as what it is about and what it says stay the same."""
     if not exists(path):
         return {}
@@ -340,8 +227,4 @@ def _earlier_decisions(path: Place) -> dict[str, tuple[tuple[str, ...], datetime
         rows = read_table(path, columns=["video_id", *DECISION, "decided_at"]).to_pylist()
     except (OSError, pa.ArrowInvalid):
         return {}  # torn by a disk or a foreign file: it is about to be replaced
-    return {row["video_id"]: (_decision(row), row["decided_at"]) for row in rows}
-
-
-def _decision(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row.get(name)) for name in DECISION)
+    return {row["video_id"]: (decision(row), row["decided_at"]) for row in rows}

@@ -17,10 +17,11 @@ from pipelines.text.readings import readings_table, write_piece
 from pipelines.text.tiers import Bands, needs_meaning
 from pipelines.text.words.characters import simplified
 from pipelines.text.words.lexicon import Lexicons
-from pipelines.text.words.matcher import Matcher
+from pipelines.text.words.matcher import Matcher, TextMatcher
 
 TEXTS = pa.schema([("text", pa.string())])
 Scores = list[dict[str, float]]
+Read = Callable[[Sequence[str]], pa.Table]  # texts to READINGS
 # Semantic scores of labels that no word suspects are kept from here on: a sixth of all texts has one, and every doubt
 # starts higher. A lexicon of tomorrow that suspects such a text finds it denied.
 LEAST_KEPT = 0.1
@@ -43,21 +44,30 @@ class ReadTexts(Stage):
 
     def open(self) -> Work:
         """Compile the lexicons and load the models on this worker."""
-        matcher, meaning = Matcher(self.lexicons), self._meaning()
-        gc.freeze()  # what is loaded stays: walking it at each collection halved the speed of some batches
+        read = self.reader(Matcher(self.lexicons))
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
             texts = table["text"].to_pylist()
-            hits = matcher.match(texts)
-            asked = [i for i, found in enumerate(hits) if needs_meaning(found)]
-            scores: list[Mapping[str, float] | None] = [None] * len(texts)
-            if meaning:
-                for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
-                    scores[i] = self._kept(of, {hit.label for hit in hits[i]})
-            write_piece(place(self.folder), readings_table(texts, hits, scores))
+            write_piece(place(self.folder), read(texts))
             yield pa.table({"read": [len(texts)]})
 
         return work
+
+    def reader(self, matcher: TextMatcher) -> Read:
+        """Return what turns texts into READINGS and writes nothing, for as many threads as the matcher bears."""
+        meaning = self._meaning()
+        gc.freeze()  # what is loaded stays: walking it at each collection halved the speed of some batches
+
+        def read(texts: Sequence[str]) -> pa.Table:
+            hits = matcher.match(texts)
+            asked = [i for i, found in enumerate(hits) if needs_meaning(found)]
+            scores: list[Mapping[str, float] | None] = [None] * len(texts)
+            if meaning and asked:
+                for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
+                    scores[i] = self._kept(of, {hit.label for hit in hits[i]})
+            return readings_table(texts, hits, scores)
+
+        return read
 
     def _kept(self, scores: Mapping[str, float], suspected: set[str]) -> Mapping[str, float]:
         """What is stored of a text's scores: all of a suspicion that its meaning does not deny, else what tells."""

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.table import clock, print_json, print_table, printable, why
-from pipelines.risk.judge import Judged, Tally
+from pipelines.risk.judge import Tally
+from pipelines.risk.judged import Judged
 from pipelines.risk.verdicts import SEGMENT, VERDICTS
 
 WHEN = datetime(2026, 11, 21, 10, 0, 0, 123_000, tzinfo=UTC)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.table import print_table, why
-from pipelines.risk.judge import Judged, Tally
+from pipelines.risk.judge import Tally
+from pipelines.risk.judged import Judged
 from tests.jobs.test_table import label, segment, verdict
 
 FILM = "Copyright/Film and TV"

@@ -167,6 +167,13 @@ def load_lexicons(paths: Iterable[str | Path] | None = None) -> Lexicons:
     return Lexicons(tuple(load_lexicon(path) for path in dict.fromkeys(given)))
 
 
+def with_shipped(paths: Iterable[str | Path]) -> Lexicons:
+    """Return the lexicons given and the shipped ones; one given replaces the shipped one of its name."""
+    given = load_lexicons(paths).lexicons
+    names = {lexicon.name for lexicon in given}
+    return Lexicons((*given, *(lexicon for lexicon in load_lexicons().lexicons if lexicon.name not in names)))
+
+
 def _files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
         return [path]
