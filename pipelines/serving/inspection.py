@@ -1,0 +1,173 @@
+"""One upload to its answer, in the thread that calls: decoded, looked at and judged as a night does it, in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.copyright.claimed import Claimed, claimed
+from pipelines.decode.child import DecodeChild, DecodeChildError
+from pipelines.decode.limits import Limits
+from pipelines.decode.unchanged import Stamp
+from pipelines.decode.worker import Request
+from pipelines.risk.judge import evidence
+from pipelines.risk.judged import Judged, Known, Words, judge_rows
+from pipelines.rows import SIGNAL, ErrorCode, MediaError
+from pipelines.serving.contract import Answer, Look, Refused, Upload
+from pipelines.serving.in_memory import NO_CONTENT, HeldPieces, HeldReadings
+from pipelines.serving.looking import Took, failure, sampling_for
+from pipelines.serving.opened import Opened
+from pipelines.storage import content_hash
+from pipelines.text.told import Others
+from pipelines.text.transcripts import TRANSCRIPTS, spoken_and_shown, written
+
+SIGNAL_NAMES = tuple(field.name for field in SIGNAL)
+LINE_NAMES = tuple(TRANSCRIPTS.names[1:])
+NOBODY = Others({})  # whose texts and voices could be compared
+GoOn = Callable[[], None]  # raises where nobody waits for the answer any more
+
+
+def inspect(opened: Opened, upload: Upload, child: DecodeChild, go_on: GoOn = lambda: None) -> Answer:
+    """Look and judge; raises Refused, or what `go_on` raises between two windows."""
+    return _Inspection(opened, upload, opened.looks_at(upload), child, go_on).answer()
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Whose content an upload has, or why nobody can tell."""
+
+    sha256: str | None = None
+    size: int = 0
+    stamp: Stamp | None = None
+    error: MediaError | None = None
+
+    @classmethod
+    def of(cls, path: Path, limits: Limits) -> Hashed:
+        """Read the file once; the decode child holds it to the stamp."""
+        try:
+            stamp = _stamp(path)
+            sha256, size = content_hash(str(path), limits)
+        except MediaError as error:
+            return cls(error=error)
+        return cls(sha256, size, stamp)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None for a file that cannot be read either, which says why."""
+    try:
+        return Stamp.of(path)
+    except OSError:
+        return None
+
+
+@dataclass
+class _Inspection:
+    """One upload on its way."""
+
+    by: Opened
+    upload: Upload
+    looks: frozenset[Look]
+    child: DecodeChild
+    go_on: GoOn
+    took: Took = field(default_factory=dict)
+
+    def answer(self) -> Answer:
+        began = time.perf_counter()
+        hashed = Hashed.of(self.upload.path, self.by.limits) if self.upload.path else Hashed()
+        self._spent("hash", began)
+        pieces = HeldPieces(hashed.sha256 or NO_CONTENT, list(self._windows(hashed)))
+        words = self._words(pieces)
+        claims = self._claims(pieces)
+        began = time.perf_counter()
+        known = Known(pieces, self.by.bundle, self.by.policy, claims, words)
+        [judged] = judge_rows([self._row()], {self.upload.upload_id: _whose(hashed)}, known)
+        pictures = evidence([judged], pieces) if judged.verdict["segments"] else {}
+        self._spent("judge", began)
+        return _answer(judged, {ms: webp for (_, ms), webp in pictures.items()}, self.took)
+
+    def _windows(self, hashed: Hashed) -> Iterator[pa.Table]:
+        """Each window as its looks found it; only one holds frames at a time."""
+        if hashed.sha256 is None:
+            return
+        group = self.by.groups[self.looks]
+        began = time.perf_counter()
+        for batch in self._decoded(hashed):
+            self._spent("decode", began)
+            self.go_on()
+            yield group(pa.Table.from_batches([batch]), self.took)
+            began = time.perf_counter()
+
+    def _decoded(self, hashed: Hashed) -> Iterator[pa.RecordBatch]:
+        sampling = sampling_for(self.looks, self.by.sampling)
+        request = Request(
+            str(hashed.sha256), str(self.upload.path), hashed.size, sampling, self.by.limits, stamp=hashed.stamp
+        )
+        try:
+            yield from self.child.windows(request)
+        except DecodeChildError as error:
+            raise Refused(503, "no_decoder", f"nothing can be decoded now: {error}", 1.0) from error
+
+    def _words(self, pieces: HeldPieces) -> Words | None:
+        """Read what is said, shown and written; a model that raises makes the answer incomplete."""
+        if Look.TEXT not in self.looks or self.by.read is None or self.by.reader is None:
+            return None
+        began = time.perf_counter()
+        heard = self.looks & {Look.OCR, Look.SPEECH}
+        spoken = spoken_and_shown(pieces, pieces.contents).get(pieces.sha256, []) if heard else []
+        texts = list(dict.fromkeys(line.text for line in (*spoken, *written(self._row(), 0))))
+        try:
+            return Words(HeldReadings(self.by.reader, self.by.read(texts) if texts else None), NOBODY)
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever a model raises costs this upload only
+            pieces.failed(ErrorCode.MODEL_FAILED, failure("reading", error))
+            return None
+        finally:
+            self._spent("read", began)
+
+    def _claims(self, pieces: HeldPieces) -> Mapping[str, list[Claimed]]:
+        if Look.COPYRIGHT not in self.looks or self.by.matcher is None or not pieces.sha256:
+            return {}
+        began = time.perf_counter()
+        views, peaks = (pieces.rows(kind, [pieces.sha256]) for kind in ("views", "peaks"))
+        try:
+            matched = self.by.matcher.match(views, peaks, pieces.content.duration_ms)
+            return claimed(matched, self.by.policy.territory, datetime.now(UTC).date())
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 a bank that fails costs this upload only
+            pieces.failed(ErrorCode.MODEL_FAILED, failure("matching", error))
+            return {}
+        finally:
+            self._spent("match", began)
+
+    def _row(self) -> dict[str, Any]:
+        """The upload as a row of a manifest."""
+        written = {name: getattr(self.upload, name) or None for name in ("title", "description", "uploader_id")}
+        return {"video_id": self.upload.upload_id, "uri": None, "views": None, **written}
+
+    def _spent(self, step: str, since: float) -> None:
+        self.took[step] = self.took.get(step, 0.0) + (time.perf_counter() - since) * 1000
+
+
+def _whose(hashed: Hashed) -> dict[str, str | None]:
+    error = hashed.error
+    said = {"error_code": error.code.value if error else None, "error_message": str(error) if error else None}
+    return {"content_sha256": hashed.sha256, **said}
+
+
+def _answer(judged: Judged, pictures: Mapping[int, bytes], took: Took) -> Answer:
+    signals = [{name: getattr(signal, name) for name in SIGNAL_NAMES} for signal in judged.signals]
+    lines = [{name: getattr(line, name) for name in LINE_NAMES} for line in judged.lines]
+    matches = [_without_id(claim.as_match("")) for claim in judged.claims]
+    return Answer(judged.verdict, signals, lines, matches, pictures, took)
+
+
+def _without_id(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "video_id"}
