@@ -1,0 +1,218 @@
+"""Answer single uploads over HTTP with the models, policy and bank of the nightly recall, on Ray Serve."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jobs import progress, recipes, session
+from jobs.arguments import add_interval, add_lexicons, add_models, count, seconds
+from model_registry.errors import UsageError
+from pipelines.serving.placement import Placement
+from pipelines.serving.service import Plan, Service, plan
+
+EXAMPLES = """examples:
+  nightjar serve                                             # on this machine only, without keys
+  nightjar keys create uploads --keys keys.json
+  nightjar serve --host 0.0.0.0 --keys keys.json --bank references --policy strict.toml
+  nightjar serve --bundle clip-l14 --placement apart --most-replicas 4 --keys keys.json --config serve.yaml
+  serve deploy serve.yaml                                    # on a cluster whose Ray is up
+"""
+
+
+class _Stop(BaseException):
+    """SIGTERM or SIGINT came."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    where = parser.add_argument_group("where to answer, and whom")
+    where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    where.add_argument("--port", type=_port, default=8000, help="port to listen on (default: 8000)")
+    where.add_argument("--keys", type=Path, metavar="FILE", help="who may call: see `nightjar keys`")
+    allow = "requests may name files there, as https://media.example.com[/prefix] (may be repeated; default: none)"
+    where.add_argument("--allow", action="append", default=[], metavar="PLACE", help=allow)
+    where.add_argument("--videos", type=Path, metavar="DIR", help="where videos wait that are checked later")
+    what = parser.add_argument_group("what answers")
+    add_models(what)
+    what.add_argument("--policy", default="default", help="a shipped policy or a TOML file (default: default)")
+    what.add_argument("--bank", type=Path, metavar="DIR", help="a reference bank to match with: see `nightjar bank`")
+    add_lexicons(what)
+    what.add_argument("--skip", nargs="+", action="extend", choices=recipes.SKIPPABLE, default=[], help="leave out")
+    add_interval(what)
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--placement", choices=[str(name) for name in Placement], default="auto", help=_PLACEMENT)
+    how.add_argument("--replicas", type=count, default=1, metavar="N", help="of the ingress (default: 1)")
+    how.add_argument("--most-replicas", type=count, default=1, metavar="N", help="of a model apart (default: 1)")
+    how.add_argument("--reload", type=seconds, default=5.0, metavar="S", help="seconds between looks for new versions")
+    how.add_argument("--drain", type=seconds, default=30.0, metavar="S", help="seconds for what runs, on stop")
+    how.add_argument("--config", type=Path, metavar="OUT.yaml", help="write a file for `serve deploy`; start nothing")
+
+
+_PLACEMENT = "a deployment a model, all models in the ingress, or as the machine suggests (default: auto)"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop, or write the config file."""
+    refuse_open(args.host, args.keys)
+    service = service_of(args)
+    if args.config:
+        return _write_config(args.config, service, args.host, args.port)
+    _check_keys(args.keys)
+    try:
+        with _told_to_stop():
+            found = plan(service)
+            _check_bank(found)
+            with _up(args.host, args.port) as (resources, address):
+                _serve(service, found, resources, address)
+    except (_Stop, SystemExit):  # Ray's handler exits
+        progress.say("stopped before it was ready")
+    return 0
+
+
+def service_of(args: argparse.Namespace) -> Service:
+    """The arguments as the application takes them; paths whole, because replicas start elsewhere."""
+    policy = str(Path(args.policy).absolute()) if Path(args.policy).is_file() else args.policy
+    return Service(
+        bundle=args.bundle,
+        alias=args.alias,
+        policy=policy,
+        bank=_whole(args.bank),
+        lexicons=tuple(str(path.absolute()) for path in args.lexicon),
+        skip=tuple(args.skip),
+        interval_ms=round(args.interval * 1000),
+        offline=args.offline,
+        placement=Placement(args.placement),
+        replicas=args.replicas,
+        most_replicas=args.most_replicas,
+        reload_s=args.reload,
+        drain_s=args.drain,
+        videos=_whole(args.videos),
+        keys=_whole(args.keys),
+        door={"allow": args.allow} if args.allow else {},
+    )
+
+
+def refuse_open(host: str, keys: Path | None) -> None:
+    """Raise UsageError where strangers could call."""
+    if not keys and not is_loopback(host):
+        raise UsageError(f"--host {host} can be reached from outside and there are no keys; give --keys FILE")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address; a name that is not `localhost` counts as outside."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_keys(keys: Path | None) -> None:
+    if keys and not keys.is_file():
+        raise UsageError(f"there is no file of keys at {keys}; `nightjar keys create NAME --keys {keys}` makes one")
+
+
+def _check_bank(found: Plan) -> None:
+    if found.bank:
+        from pipelines.copyright.bank.reader import BankReader
+
+        BankReader.open(found.bank).space.demand(found.bundle.tower.source)
+
+
+def _write_config(path: Path, service: Service, host: str, port: int) -> int:
+    from pipelines.serving.application import config
+
+    text = yaml.safe_dump(config(service, host, port), sort_keys=False)
+    path.write_text(f"# For `serve deploy`: one application of Nightjar.\n{text}")
+    print(path)
+    return 0
+
+
+@contextmanager
+def _up(host: str, port: int) -> Iterator[tuple[Mapping[str, float], str]]:
+    """Ray and Ray Serve; yields what the cluster has and the address that answers."""
+    from pipelines.serving.application import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not os.environ.get("RAY_ADDRESS"):
+        _refuse_taken(host, port)
+    with session.ray_up() as resources:
+        from pipelines.serving.running import start
+
+        with _told_to_stop():  # again: Ray puts a handler of its own in place of ours
+            yield resources, start(host, port)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Ray Serve would log it somewhere and wait."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise UsageError(f"nothing can listen on {host} port {port}: {error.strerror}") from error
+
+
+def _serve(service: Service, found: Plan, resources: Mapping[str, float], address: str) -> None:
+    from pipelines.serving import running
+    from pipelines.serving.placement import Room
+
+    began, room = time.monotonic(), Room.of(resources)
+    placement, models = service.placement.on(room), len(found.bundle.models)
+    progress.say(f"loading {models} models of bundle {found.bundle.id}, {placement}, with policy {found.policy.id}")
+    try:
+        with progress.console.status("models are loading"):
+            running.deploy(service, room)
+        progress.say(f"ready after {time.monotonic() - began:.0f} s: http://{address} (stop with Ctrl-C or SIGTERM)")
+        signal.pause()
+    except _Stop:
+        progress.say(f"stopping: what runs has {service.drain_s:g} s to end")
+        running.stop(service.drain_s)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """Both signals raise _Stop once; a second one ends the process at once, as it would have."""
+
+    def stop(*_: Any) -> None:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+        raise _Stop
+
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _whole(path: Path | None) -> str | None:
+    return str(path.absolute()) if path else None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, allowed are 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["serve", *sys.argv[1:]])

@@ -1,0 +1,169 @@
+"""The deployment that callers reach: the door over a checker that is built here, and reloaded here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_registry.model import ModelRef
+from pipelines.serving.beside import HERE, BesideRef
+from pipelines.serving.contract import Checker
+from pipelines.serving.placement import Placement, placed
+from pipelines.serving.reload import Present, Reloader
+from pipelines.serving.replica import check_gpu
+from pipelines.serving.served import Served, ServedRef
+from pipelines.serving.service import Plan, Service, plan, versions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one ingress replica has, and where its models live."""
+
+    placement: Placement
+    threads: int = 1  # a call of a model
+    workers: int = 2
+    on_gpu: bool = False
+    app: str = "nightjar"
+
+
+def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
+    """The checker of the house, warm."""
+    from pipelines.decode.limits import Limits
+    from pipelines.serving.examiner import Examiner
+
+    made = Examiner.of(
+        plan.bundle,
+        plan.policy,
+        service.sampling,
+        Limits(),
+        plan.lexicons,
+        _matcher(plan),
+        workers=machine.workers,
+        threads=machine.threads,
+    )
+    made.warm()
+    return made
+
+
+def _matcher(plan: Plan) -> Any:
+    if plan.bank is None:
+        return None
+    from pipelines.copyright.online import OnlineBank
+
+    return OnlineBank.open(plan.bank)
+
+
+def videos(service: Service) -> Any:
+    """The queue of those that are checked later."""
+    if service.videos is None:
+        return None
+    from pipelines.serving.api.shown import shown_video
+    from pipelines.serving.posting import SafePoster
+    from pipelines.serving.videos import Videos
+
+    return Videos(Path(service.videos), poster=SafePoster(), shown=shown_video)
+
+
+def door(present: Callable[[], Checker], service: Service, videos: Any) -> Any:
+    """The door of the house: a FastAPI app."""
+    from pipelines.serving import page
+    from pipelines.serving.api.door import build
+    from pipelines.serving.api.settings import Settings
+    from pipelines.serving.http.exchange import FetchLimits
+    from pipelines.serving.http.fetch import Fetcher
+
+    settings = Settings(keys=Path(service.keys) if service.keys else None, **service.door)
+    fetcher = Fetcher(settings.allow, FetchLimits(max_bytes=settings.most_bytes)) if settings.allow else None
+    return build(present, settings, videos, fetcher, page.routes())
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an ingress is put together from, each an importable function; a test puts others in."""
+
+    plan: Callable[[Service], Plan] = plan
+    versions: Callable[[Service], object] = versions
+    checker: Callable[[Plan, Service, Machine], Checker] = examiner
+    door: Callable[[Callable[[], Checker], Service, Any], Any] = door
+    videos: Callable[[Service], Any] = videos
+
+
+class Ingress:
+    """One replica. It starts when its checker has answered once, and goes on with that where no other can be had."""
+
+    async def __init__(self, service: Service, machine: Machine, parts: Parts, *_models: Any) -> None:  # type: ignore[misc]
+        _be_quiet()
+        self.service, self.machine, self.parts = service, machine, parts
+        self._keeps: frozenset[ModelRef] = frozenset()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answering = await asyncio.to_thread(parts.versions, service)
+        self.present = Present(await asyncio.to_thread(self._build))
+        self.videos = parts.videos(service)
+        self.reloader = Reloader(
+            self.present, lambda: parts.versions(service), self._build, self._retire, service.reload_s
+        )
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Hand Ray Serve the door; it calls this after the constructor, on the loop that will answer."""
+        self._start(self.reloader.run(self._answering))
+        if self.videos:
+            self._start(self.videos.run(lambda: self.present))
+        return self.parts.door(lambda: self.present, self.service, self.videos)
+
+    def check_health(self) -> None:
+        """Raise where the GPU of this process no longer answers."""
+        check_gpu()
+
+    async def drain(self) -> None:
+        """Refuse what comes, and return when what runs has ended; videos that wait are kept for the next start."""
+        if self.videos:
+            self.videos.stop()
+        await self.present.drain()
+
+    async def state(self) -> dict[str, Any]:
+        """What answers here, and what keeps something newer from it."""
+        described = self.present.described()
+        said = {"bundle": described.bundle, "policy": described.policy, "bank": described.bank}
+        return {**said, "reloads": self.reloader.reloads, "trouble": self.reloader.trouble, "waiting": HERE.waiting()}
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(work))
+
+    def _build(self) -> Checker:
+        """Pin, place, load and warm; takes a thread for seconds."""
+        found = self.parts.plan(self.service)
+        bundle = placed(found.bundle, self.machine.placement, self.machine.app, on_gpu=self.machine.on_gpu)
+        for ref in bundle.models:
+            if isinstance(ref, ServedRef):
+                Served(ref).ready()
+        self._keeps = frozenset(ref.plain for ref in bundle.models if isinstance(ref, BesideRef))
+        return self.parts.checker(Plan(bundle, found.policy, found.lexicons, found.bank), self.service, self.machine)
+
+    def _retire(self, checker: Checker) -> None:
+        """Close what answers no more, and let go of the models that only it used."""
+        if close := getattr(checker, "close", None):
+            close()
+        HERE.keep_only(self._keeps)
+
+    async def __del__(self) -> None:
+        """Ray Serve awaits this when the last request has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.videos:
+            self.videos.close()
+        await asyncio.to_thread(self._retire, self.present.checker)
+        await super().__del__()  # type: ignore[misc]  # the wrapper that Ray Serve puts this class into ends the app
+
+
+def _be_quiet() -> None:
+    """Libraries of models speak to their users; a service has none at its terminal."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
