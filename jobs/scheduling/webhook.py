@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import json
 import time
@@ -20,6 +18,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 
 from jobs import progress
 from model_registry.errors import NightjarError, UsageError
+from pipelines.serving.webhooks import digest
 
 TIMEOUT_S = 10.0
 PAUSES_S = (1.0, 4.0, 16.0)  # before the second, third and fourth attempt
@@ -106,7 +105,7 @@ class Webhook:
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
     """Return HMAC-SHA256 (RFC 2104) of `timestamp.body` in hexadecimal digits, as a receiver computes it."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return digest(secret.encode(), timestamp.encode(), body).hex()
 
 
 def tell(webhook: Webhook | None, payload: Mapping[str, Any]) -> None:
