@@ -18,6 +18,8 @@ COMMANDS = {
     "rescan": "look again at stored nights with a newer bank or lexicon; decodes nothing",
     "judge": "judge a stored night again under another policy",
     "status": "how nights stand: during a run, after it, after a crash",
+    "serve": "answer single uploads over HTTP, on Ray Serve",
+    "keys": "keys of those who may call the service: create, revoke, list",
     "subtitles": "write what a video says or shows as WebVTT",
     "bank": "the reference bank: add, remove, disable, enable, list, stats, export",
     "models": "list, pull, register, promote and fit models",

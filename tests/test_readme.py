@@ -33,6 +33,7 @@ VALUES = {
     "VIDEO_ID": "a.mp4",
     "[NAME]": "decode",
     "list/pull/register/promote/fit": "list",
+    "create/revoke/list": "list",
 }
 README = (ROOT / "README.md").read_text("utf-8")
 

@@ -1,0 +1,226 @@
+"""A request's body to an upload: multipart or JSON in, a private file and checked facts out, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect, Request
+
+from pipelines.serving.api.settings import Settings
+from pipelines.serving.contract import EVERY_LOOK, Look, Refused, Upload
+
+MOST_FIELDS = 12
+MOST_FIELD_BYTES = 256 << 10
+MOST_NAME = 200  # characters of an id
+FILES = ("file", "image", "audio", "video")  # names that a body may give its bytes
+TEXTS = ("title", "description", "text", "uploader_id", "id", "looks", "webhook", "webhook_secret", "uri")
+
+
+class Fetcher(Protocol):
+    """Brings what a URI names, if that is allowed."""
+
+    async def fetched(self, uri: str, path: Path) -> int:
+        """Write it to a file; raises Refused."""
+
+
+@dataclass
+class Fields:
+    """What a body says, before it is believed."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    looks: list[str] | None = None
+    path: Path | None = None
+
+
+def refused(code: str, sentence: str, status: int = 400) -> Refused:
+    """A request that is not as it has to be."""
+    return Refused(status, code, sentence)
+
+
+@asynccontextmanager
+async def received(request: Request, settings: Settings, fetcher: Fetcher | None) -> AsyncIterator[Fields]:
+    """Read a body; its file is private, has a random name, and is gone when the block is left, however it is left."""
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nightjar-upload-"))
+    try:
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            fields = await _form(request, folder)
+        elif kind == "application/json":
+            fields = await _json_fields(request, folder)
+        else:
+            said = f"the content type is {kind[:80]!r}; allowed: multipart/form-data, application/json"
+            raise refused("unsupported_media_type", said, 415)
+        if uri := fields.texts.get("uri"):
+            await _fetch(uri, fields, folder, fetcher)
+        _check_length(fields, settings)
+        yield fields
+    except ClientDisconnect:
+        raise refused("client_gone", "the caller went away before the body was whole") from None
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def upload_of(fields: Fields) -> Upload:
+    """What is asked, checked; raises Refused."""
+    texts = fields.texts
+    try:
+        return Upload(
+            upload_id=_name(texts.get("id")),
+            path=fields.path,
+            title=texts.get("title", ""),
+            description="\n".join(filter(None, (texts.get("description"), texts.get("text")))),
+            uploader_id=texts.get("uploader_id", ""),
+            looks=looks_of(fields.looks),
+        )
+    except ValueError as error:
+        raise refused("nothing_to_check", str(error)) from None
+
+
+def looks_of(names: Iterable[str] | None) -> frozenset[Look]:
+    """The looks that a caller names; all where none is named."""
+    if names is None:
+        return EVERY_LOOK
+    wanted = [name.strip().lower() for name in names if name.strip()]
+    if unknown := [name for name in wanted if name not in set(Look)]:
+        raise refused("unknown_look", f"there is no look {unknown[0][:80]!r}; allowed: {', '.join(Look)}")
+    return frozenset(map(Look, wanted))
+
+
+def _name(given: str | None) -> str:
+    name = given or f"upl_{secrets.token_hex(8)}"
+    if len(name) > MOST_NAME or not name.isprintable():
+        raise refused("bad_id", f"the id has {len(name)} characters; allowed: 1 to {MOST_NAME}, all printable")
+    return name
+
+
+async def _form(request: Request, folder: Path) -> Fields:
+    from starlette.formparsers import MultiPartException
+
+    fields = Fields()
+    try:
+        parser = request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
+        async with parser as form:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    _known(name, FILES)
+                    fields.path = await asyncio.to_thread(_copy, value, folder)
+                elif name == "looks":
+                    fields.looks = [*(fields.looks or []), *value.split(",")]
+                else:
+                    _known(name, TEXTS)
+                    fields.texts[name] = _text(name, value)
+    except (MultiPartException, UnicodeDecodeError) as error:
+        raise refused("malformed_body", f"the form cannot be read: {str(error)[:200]}") from None
+    except Exception as error:
+        # Starlette wraps what its parser finds once the app has handlers of its own.
+        if getattr(error, "status_code", None) == 400:
+            raise refused("malformed_body", f"the form cannot be read: {getattr(error, 'detail', '')[:200]}") from None
+        raise
+    return fields
+
+
+def _copy(upload: UploadFile, folder: Path) -> Path:
+    path = folder / "upload"
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        shutil.copyfileobj(upload.file, file, 1 << 20)
+    return path
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """An object; raises Refused for anything else."""
+    body = await request.body()
+    try:
+        found = await asyncio.to_thread(json.loads, body)
+    except (ValueError, RecursionError):
+        raise refused("malformed_body", "the body is no JSON, or too deep") from None
+    if not isinstance(found, dict):
+        raise refused("malformed_body", f"the body is a JSON {type(found).__name__}, wanted an object")
+    return found
+
+
+async def _json_fields(request: Request, folder: Path) -> Fields:
+    fields, said = Fields(), await json_body(request)
+    for name, value in said.items():
+        if name == "looks":
+            fields.looks = _names(value)
+        elif name in FILES:
+            if fields.path:
+                raise refused("too_many_files", "the body holds several files, wanted one")
+            fields.path = await asyncio.to_thread(keep, value, folder)
+        else:
+            _known(name, (*TEXTS, *FILES))
+            fields.texts[name] = _text(name, value)
+    return fields
+
+
+def keep(encoded: Any, folder: Path) -> Path:
+    """Write base64, or a data URI of it, to a private file."""
+    if not isinstance(encoded, str) or not encoded:
+        raise refused("bad_file", f"the file is a {type(encoded).__name__}, wanted base64 or a data: URI")
+    if encoded.startswith("data:"):
+        head, comma, encoded = encoded.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise refused("bad_file", "the data: URI has no ;base64, part")
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise refused("bad_file", "the file is no base64") from None
+    path = folder / secrets.token_hex(8)
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)
+    return path
+
+
+async def _fetch(uri: str, fields: Fields, folder: Path, fetcher: Fetcher | None) -> None:
+    if fields.path:
+        raise refused("too_many_files", "the body holds a file and a uri, wanted one of them")
+    if fetcher is None:
+        raise refused("uri_refused", "this service fetches no URIs; send the bytes", 403)
+    fields.path = await fetched(uri, folder, fetcher)
+
+
+async def fetched(uri: str, folder: Path, fetcher: Fetcher) -> Path:
+    """Bring what a URI names into a private file, which is there before: one that was removed must not come back."""
+    path = folder / secrets.token_hex(8)
+    await asyncio.to_thread(path.touch, 0o600)
+    await fetcher.fetched(uri, path)
+    return path
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return value.split(",")
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
+    raise refused("bad_looks", "looks is no list of names")
+
+
+def _known(name: str, allowed: tuple[str, ...]) -> None:
+    if name not in allowed:
+        raise refused("unknown_field", f"there is no field {name[:80]!r}; allowed: {', '.join(allowed)}, looks")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise refused("bad_field", f"{name} is a {type(value).__name__}, wanted a text")
+    return value.encode("utf-8", "replace").decode()  # lone surrogates reach no model and no answer
+
+
+def _check_length(fields: Fields, settings: Settings) -> None:
+    found = sum(len(text) for text in fields.texts.values())
+    if found > settings.most_characters:
+        said = f"the texts have {found:,} characters, allowed are {settings.most_characters:,}"
+        raise refused("text_too_long", said, 413)

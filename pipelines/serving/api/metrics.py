@@ -1,0 +1,46 @@
+"""What the door counts, for Prometheus; in a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+ROUTES = (
+    "/v1/check",
+    "/v1/moderations",
+    "/v1/videos",
+    "/v1/models",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+)
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """Of one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("nightjar_http_requests", "Requests answered.", ["route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "nightjar_http_seconds", "Until an answer began.", ["route"], registry=registry, buckets=BUCKETS_S
+        )
+        self.in_flight = Gauge("nightjar_http_in_flight", "Requests with a body under way.", registry=registry)
+        self.refusals = Counter("nightjar_http_refusals", "Requests without a verdict.", ["code"], registry=registry)
+        self.bytes_in = Counter("nightjar_http_bytes_in", "Bytes of bodies that were read.", registry=registry)
+        self.verdicts = Counter("nightjar_verdicts", "Verdicts given.", ["suggestion"], registry=registry)
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count one; paths that are no routes are one."""
+        route = next((known for known in ROUTES if path == known or path.startswith(known + "/")), "other")
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Count a refusal."""
+        self.refusals.labels(code).inc()
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self.registry)
