@@ -1,0 +1,178 @@
+"""Ray Serve against what a user would write: latency by clients, throughput, overload; each server in turn, alone.
+
+Every server gets the same pictures and titles from a load generator in a process of its own, and runs the same model
+classes. What Nightjar adds to a call is its time at one client less the time of the very examiner that it serves,
+called in a process without a server; beside it stands what a Ray Serve ingress without a model adds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+from benchmarks.contenders.runs import OTHER_PYTHON
+from benchmarks.registry import Chart, Result
+from benchmarks.servers.load import Phase, Plan
+from benchmarks.servers.running import ROOT, Server, environment, running
+from jobs import progress
+from model_registry.bundles import bundle_named, pin
+from model_registry.errors import NightjarError
+
+CLIENTS = (1, 4, 16, 64)
+PHASE_S = 12.0
+OVERLOAD_S = 60.0
+OVERLOAD = 2.0  # times what was served at saturation
+PICTURES, PICTURE_SIDE = 64, 360
+OURS, BARE, TUNED, PLAIN, LIT = "nightjar", "bare_ingress", "bare_ingress_tuned", "fastapi", "litserve"
+LOOKS = "visual,text"
+Seen = dict[str, Any]
+
+
+def run(videos: Sequence[Path], repeat: int) -> Result:
+    """Alternate the servers; the overload follows Nightjar's own levels."""
+    with tempfile.TemporaryDirectory(prefix="nightjar-serve-") as folder:
+        scratch = Path(folder)
+        pictures, bundle = _pictures(videos, scratch), scratch / "bundle.pickle"
+        bundle.write_bytes(pickle.dumps(pin(bundle_named("lite"))))
+        servers, absent = _servers(str(bundle))
+        plan = Plan("", [str(path) for path in pictures], {"title": "a title", "looks": LOOKS}, [])
+        rounds = [_round(servers[:: -1 if turn % 2 else 1], plan, scratch, str(bundle)) for turn in range(repeat)]
+    metrics = {name: [one[0][name] for one in rounds] for name in rounds[0][0]}
+    setup = {"pictures": len(pictures), "looks": LOOKS, "cores": os.cpu_count(), "seconds_a_level": PHASE_S}
+    said = [_table(rounds[-1][1]), *(f"left out: {name}: {why}" for name, why in absent.items())]
+    levels = [name for name in metrics if name.startswith("p50_ms_1_")]
+    chart = Chart("one client", "ms", {name.removeprefix("p50_ms_1_"): metrics[name] for name in levels})
+    return Result(metrics, setup | {"overload_s": OVERLOAD_S}, said, [chart])
+
+
+def _servers(bundle: str) -> tuple[list[Server], dict[str, str]]:
+    threads, python = str(os.cpu_count() or 1), sys.executable
+    module = "benchmarks.servers"
+    found = [
+        Server(OURS, [python, "-m", "jobs.serve", "--port", "{port}"], "/v1/check", "/readyz"),
+        Server(PLAIN, [python, "-m", f"{module}.plain", bundle, "{port}", threads]),
+        Server(BARE, [python, "-m", f"{module}.bare", "{port}", "plain"]),
+        Server(TUNED, [python, "-m", f"{module}.bare", "{port}", "tuned"]),
+    ]
+    other = _with_litserve()
+    if other is None:
+        return found, {LIT: f"no interpreter has litserve; name one in {OTHER_PYTHON}"}
+    return [*found, Server(LIT, [other, "-m", f"{module}.lit", bundle, "{port}", threads], ready="/healthz")], {}
+
+
+def _with_litserve() -> str | None:
+    if importlib.util.find_spec("litserve"):
+        return sys.executable
+    if not (other := os.environ.get(OTHER_PYTHON)):
+        return None
+    return (
+        None if subprocess.run([other, "-c", "import litserve"], capture_output=True, check=False).returncode else other
+    )
+
+
+def _pictures(videos: Sequence[Path], scratch: Path) -> list[Path]:
+    """Frames of as many videos as there are, as JPEG files."""
+    found: list[Path] = []
+    for video in islice((path for path in videos), 4 * PICTURES):
+        try:
+            with av.open(str(video)) as container:
+                frame = Image.fromarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+        except (av.FFmpegError, StopIteration, IndexError):
+            continue
+        frame.thumbnail((PICTURE_SIDE * 4, PICTURE_SIDE), Image.Resampling.BILINEAR)
+        path = scratch / f"{len(found):03}.jpg"
+        frame.save(path, quality=88)
+        found.append(path)
+        if len(found) == PICTURES:
+            break
+    if not found:
+        raise NightjarError("no frame could be taken from any video")
+    return found
+
+
+def _round(
+    servers: Sequence[Server], plan: Plan, scratch: Path, bundle: str
+) -> tuple[dict[str, float], dict[str, dict[str, Seen]]]:
+    direct = _direct(bundle, plan.pictures, scratch)
+    levels: dict[str, dict[str, Seen]] = {}
+    metrics: dict[str, float] = {}
+    for server in servers:
+        progress.say(f"calling {server.name}")
+        with running(server, scratch) as up:
+            phases = [Phase("warm", 3.0, clients=2), *(Phase(str(n), PHASE_S, clients=n) for n in CLIENTS)]
+            levels[server.name] = {seen["name"]: seen for seen in up.load(plan, phases, scratch)}
+            if server.name == OURS:
+                rate = _rate(levels[OURS])
+                before = up.memory_mb()
+                (over,) = up.load(plan, [Phase("overload", OVERLOAD_S, rate=OVERLOAD * rate)], scratch)
+                metrics |= _overloaded(over) | {"memory_growth": up.memory_mb() / before}
+                levels[OURS]["overload"] = over
+    one = {name: _quantile(seen["1"], 50) for name, seen in levels.items()}
+    direct_ms = statistics.median(direct["one_ms"])
+    metrics |= {f"p50_ms_1_{name}": value for name, value in one.items()}
+    metrics |= {
+        "direct_ms": direct_ms,
+        "added_ms": one[OURS] - direct_ms,
+        "added_over_bare_ms": one[OURS] - direct_ms - one[BARE],
+        "saturated_vs_direct": _rate(levels[OURS]) / direct["batched_a_second"],
+    }
+    peers = [name for name in (PLAIN, LIT) if name in levels]
+    return metrics | {f"saturated_vs_{name}": _rate(levels[OURS]) / _rate(levels[name]) for name in peers}, levels
+
+
+def _direct(bundle: str, pictures: Sequence[str], scratch: Path) -> dict[str, Any]:
+    names = scratch / "pictures.txt"
+    names.write_text("\n".join(pictures))
+    command = [sys.executable, "-m", "benchmarks.servers.direct", bundle, str(os.cpu_count() or 1), str(names)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
+    if done.returncode:
+        raise NightjarError(f"the direct calls failed: {done.stderr.strip()[-300:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _rate(levels: Mapping[str, Seen]) -> float:
+    """Answers a second at the level that gives most of them."""
+    return max(float(len(levels[str(n)]["answered_ms"]) / levels[str(n)]["seconds"]) for n in CLIENTS)
+
+
+def _quantile(seen: Seen, percent: float) -> float:
+    return float(np.percentile(seen["answered_ms"], percent)) if seen["answered_ms"] else float("nan")
+
+
+def _overloaded(seen: Seen) -> dict[str, float]:
+    every = len(seen["answered_ms"]) + len(seen["refused_ms"]) + seen["failed"]
+    return {
+        "overload_p99_vs_p50": _quantile(seen, 99) / _quantile(seen, 50),
+        "overload_refused_p50_ms": float(np.percentile(seen["refused_ms"] or [0.0], 50)),
+        "overload_refused": len(seen["refused_ms"]) / every,
+        "overload_failed": (seen["failed"] + seen["without_retry_after"]) / every,
+    }
+
+
+def _table(levels: Mapping[str, Mapping[str, Seen]]) -> str:
+    """Quantiles and throughput of the last round."""
+    lines = ["| server | clients | p50 ms | p95 ms | p99 ms | answers/s | refused | failed |", "|" + "---|" * 8]
+    for server, phases in levels.items():
+        for name, seen in phases.items():
+            if name != "warm":
+                quantiles = " | ".join(f"{_quantile(seen, percent):.1f}" for percent in (50, 95, 99))
+                rate = len(seen["answered_ms"]) / seen["seconds"]
+                lines.append(
+                    f"| {server} | {name} | {quantiles} | {rate:.1f} | {len(seen['refused_ms'])} | {seen['failed']} |"
+                )
+    return "\n".join(lines)
