@@ -30,7 +30,7 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
     """Match the same queries with both banks."""
     songs = [song(seed, SONG_S) for seed in range(SONGS)]
     originals = [peaks_of(sound) for sound in songs]
-    few, many = (AudioIndex(enumerate(_bank(originals, hours))) for hours in (FEW_HOURS, MANY_HOURS))
+    few, many = (AudioIndex(enumerate(bank_of(originals, hours))) for hours in (FEW_HOURS, MANY_HOURS))
     queries = [_query(number, songs) for number in range(QUERIES)]
     turns = [_turn(queries, few, many) for _ in range(repeat + 1)][1:]  # the first warms up
     metrics: dict[str, Sequence[float]] = {name: [turn[name] for turn in turns] for name in turns[0]}
@@ -61,7 +61,7 @@ def _seconds_of(index: AudioIndex, peaks: Sequence[Peaks]) -> tuple[float, list[
     return time.process_time() - began, [{span.reference for span in spans} for spans in found]
 
 
-def _bank(originals: Sequence[Peaks], hours: int) -> list[Peaks]:
+def bank_of(originals: Sequence[Peaks], hours: int) -> list[Peaks]:
     """The songs and then variants of them, as many hours as wanted."""
     random = np.random.default_rng(0)
     bank, left_ms = list(originals), hours * 3_600_000 - sum(peaks.end_ms for peaks in originals)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from benchmarks.registry import Result
 from model_registry.errors import NightjarError
-from pipelines.copyright.picture.search import AnnIndex, Hits, search_tiled
+from pipelines.copyright.picture.ann import AnnIndex
+from pipelines.copyright.picture.search import Hits, search_tiled
 
 QUERIES, BANK, FEW = 10_000, 1_000_000, 100_000
 ANN_BANK, ANN_QUERIES = 200_000, 1_000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.copyright.claims import Match, claims, picture_match, sound_match
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.align import Hits, align
-from pipelines.copyright.picture.hits import FrameHits, Frames, find
+from pipelines.copyright.picture.hits import Exact, FrameHits, Frames, Nearest, find
 from pipelines.copyright.picture.space import Space
 from pipelines.copyright.sound.index import AudioIndex, AudioSpan
 
@@ -30,13 +30,14 @@ class Shard:
     """Some references of a bank, laid out for matching. Whole references only, so that shards do not share one."""
 
     def __init__(self, references: Sequence[tuple[int, Fingerprint]], space: Space, device: str = "cpu") -> None:
-        self.space, self.device = space, device
+        self.space = space
         self.frames = Frames.of(references, space.dimensions)
+        self.nearest: Nearest = Exact(self.frames, device)
         self.sound = AudioIndex([(number, print_.peaks) for number, print_ in references])
 
     def find(self, uploads: Sequence[tuple[int, Fingerprint]]) -> Found:
         """Look up uploads, whose fingerprints are within the bank's space."""
-        frames = find(Frames.of(uploads, self.space.dimensions), self.frames, self.space, self.device)
+        frames = find(Frames.of(uploads, self.space.dimensions), self.frames, self.space, self.nearest)
         sounds = [(number, span) for number, print_ in uploads for span in self.sound.match(print_.peaks)]
         return Found(frames, tuple(sounds))
 

@@ -84,9 +84,8 @@ class Matched:
     def keep_facts(self, references: Iterable[Reference]) -> None:
         """Keep what is known of the references that matched, so that judging needs no bank."""
         named = set(self.table(["reference_id"])["reference_id"].to_pylist())
-        rows = [_facts(ref) for ref in references if ref.id in named]
         make(self.folder)
-        write_table(self.folder / "references.parquet", pa.Table.from_pylist(rows, FACTS))
+        write_table(self.folder / "references.parquet", facts_of(ref for ref in references if ref.id in named))
 
     def facts(self) -> pa.Table:
         """What `keep_facts` kept."""
@@ -103,6 +102,11 @@ def _renumbered(rows: pa.Table) -> pa.Table:
     """Claims of another run, with numbers that no claim of this one has."""
     place = rows.schema.get_field_index("claim")
     return rows.set_column(place, rows.schema.field(place), pc.add(rows["claim"], pa.scalar(OTHER_CLAIMS, pa.int32())))
+
+
+def facts_of(references: Iterable[Reference]) -> pa.Table:
+    """FACTS of some references."""
+    return pa.Table.from_pylist([_facts(ref) for ref in references], FACTS)
 
 
 def _facts(ref: Reference) -> dict[str, object]:

@@ -84,7 +84,7 @@ def match_night(
         return
     pictures = Pictures(bank)
     for batch, found in _searched(bank, active, pieces, todo, machine):
-        table = _rows(batch, found, active, pictures)
+        table = match_rows(batch, found, active, pictures)
         matched.write(table)
         hits = {sha256 for sha256, ref in zip(*table.select([0, 1]).to_pydict().values(), strict=True) if ref}
         advance(len(batch), len(hits))
@@ -195,20 +195,21 @@ def _actors(bank: BankReader, shards: Shards, machine: Machine) -> list[Any]:
 class Pictures:
     """Pictures of references, for people; the last strips read are kept."""
 
-    def __init__(self, bank: BankReader) -> None:
-        self.strip = lru_cache(STRIPS)(bank.strip)
+    def __init__(self, bank: BankReader, strips: int = STRIPS) -> None:
+        self.strip = lru_cache(strips)(bank.strip)
 
     def near(self, reference: Reference, ms: int) -> bytes | None:
         """The picture closest in time, if there is any."""
         return min(self.strip(reference.content_sha256), key=lambda one: abs(one[0] - ms), default=(0, None))[1]
 
 
-def _rows(
+def match_rows(
     batch: Sequence[str],
     found: Mapping[int, list[ReferenceMatch]],
-    references: Sequence[Reference],
+    references: Sequence[Reference] | Mapping[int, Reference],
     pictures: Pictures,
 ) -> pa.Table:
+    """MATCHES of a batch of contents, whose matches are known by its place in it, as references are by number."""
     rows: list[dict[str, object]] = []
     for number, sha256 in enumerate(batch):
         own = [_row(one.match, references[one.reference], pictures) for one in found[number]]

@@ -25,6 +25,12 @@ def stored_fingerprints(pieces: Pieces, contents: Iterable[str]) -> dict[str, Fi
     }
 
 
+def fingerprint_of(duration_ms: int, views: pa.Table, peaks: pa.Table) -> Fingerprint:
+    """The same of one content, from its rows as `Pieces.rows` has them."""
+    tables = (_by_content(views, "frame_ms"), _by_content(peaks, "time_ms"))
+    return _fingerprint(duration_ms, *(next(iter(found.values()), None) for found in tables))
+
+
 def _by_content(table: pa.Table, time: str) -> dict[str, pa.Table]:
     """Cut rows into one table a content, each in the order of time."""
     ordered = table.sort_by([("content_sha256", "ascending"), (time, "ascending")]).combine_chunks()

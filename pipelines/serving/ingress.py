@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_registry.model import ModelRef
 from pipelines.serving.beside import HERE, BesideRef
@@ -18,6 +18,9 @@ from pipelines.serving.reload import Present, Reloader
 from pipelines.serving.replica import check_gpu
 from pipelines.serving.served import Served, ServedRef
 from pipelines.serving.service import Plan, Service, plan, versions
+
+if TYPE_CHECKING:
+    from pipelines.copyright.online import OnlineBank
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +55,17 @@ def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
     return made
 
 
-def _matcher(plan: Plan) -> Any:
+_banks: dict[Path, OnlineBank] = {}  # of this process: the next version takes over what the last one indexed
+
+
+def _matcher(plan: Plan) -> OnlineBank | None:
     if plan.bank is None:
         return None
     from pipelines.copyright.online import OnlineBank
 
-    return OnlineBank.open(plan.bank)
+    known = _banks.get(plan.bank)
+    _banks[plan.bank] = known.refreshed() if known else OnlineBank.open(plan.bank)
+    return _banks[plan.bank]
 
 
 def videos(service: Service) -> Any:

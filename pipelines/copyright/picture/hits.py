@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture import pdq
-from pipelines.copyright.picture.search import search_tiled
+from pipelines.copyright.picture.search import Hits, search_tiled
 from pipelines.copyright.picture.space import Space
 
 NEAREST = 32  # descriptors of the bank looked at for each of an upload's
@@ -70,29 +70,61 @@ def _joined(parts: list[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([empty, *(part for part in parts if len(part))])
 
 
-def find(queries: Frames, bank: Frames, space: Space, device: str = "cpu") -> FrameHits:
-    """Return every hit, of descriptors and of hashes; at most NEAREST of the first a row of the queries."""
+class Nearest(Protocol):
+    """Looks the frames of a bank up: rows are those of the whole bank."""
+
+    def descriptors(self, queries_QD: NDArray[np.float32]) -> Hits:
+        """The NEAREST rows of each."""
+
+    def hashes(self, queries_QB: NDArray[np.uint8]) -> pdq.Neighbours:
+        """The NEAREST_HASHES rows of each, among those whose hash says something."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Compares with every frame of the bank: as the night does."""
+
+    bank: Frames
+    device: str = "cpu"
+
+    def descriptors(self, queries_QD: NDArray[np.float32]) -> Hits:
+        """In tiles."""
+        return search_tiled(queries_QD, self.bank.descriptors_ND, NEAREST, self.device)
+
+    def hashes(self, queries_QB: NDArray[np.uint8]) -> pdq.Neighbours:
+        """One by one."""
+        held = np.flatnonzero(self.bank.hashed)
+        distances, rows = pdq.nearest(queries_QB, self.bank.pdq_NB[held], NEAREST_HASHES)
+        return distances, held[rows]
+
+
+def find(queries: Frames, bank: Frames, space: Space, nearest: Nearest | None = None) -> FrameHits:
+    """Return every hit, of descriptors and of hashes; at most NEAREST of the first a row of the queries.
+
+    They are looked up exactly unless something else is given for that, an index of the same bank.
+    """
     if not len(queries.owner) or not len(bank.owner):
         none = np.zeros(0, np.int64)
         return FrameHits(none, none, none, none, np.zeros(0))
-    return FrameHits.joined([_by_descriptor(queries, bank, space, device), _by_hash(queries, bank)])
+    nearest = nearest or Exact(bank)
+    return FrameHits.joined([_by_descriptor(queries, bank, space, nearest), _by_hash(queries, bank, nearest)])
 
 
-def _by_descriptor(queries: Frames, bank: Frames, space: Space, device: str) -> FrameHits:
+def _by_descriptor(queries: Frames, bank: Frames, space: Space, nearest: Nearest) -> FrameHits:
     descriptors_QD = queries.descriptors_ND.astype(np.float32)
-    found = search_tiled(descriptors_QD, bank.descriptors_ND, NEAREST, device)
+    found = nearest.descriptors(descriptors_QD)
     unusual = found.scores - UNUSUAL * space.common(descriptors_QD)[:, None]
     return _hits(queries, bank, found.rows, picture_evidence(unusual))
 
 
-def _by_hash(queries: Frames, bank: Frames) -> FrameHits:
+def _by_hash(queries: Frames, bank: Frames, nearest: Nearest) -> FrameHits:
     """Hashes of uploads as they are, mirrored and turned, against those of references."""
-    asked, held = np.flatnonzero(queries.hashed), np.flatnonzero(bank.hashed)
+    asked = np.flatnonzero(queries.hashed)
     turned = pdq.turns(queries.pdq_NB[asked])
-    distances, rows = pdq.nearest(turned.reshape(-1, turned.shape[2]), bank.pdq_NB[held], NEAREST_HASHES)
+    distances, rows = nearest.hashes(turned.reshape(-1, turned.shape[2]))
     evidence = hash_evidence(distances).reshape(len(turned), len(asked), distances.shape[1])
     sides = zip(rows.reshape(evidence.shape), evidence, strict=True)
-    return FrameHits.joined([_hits(queries, bank, held[one], sure, asked) for one, sure in sides])
+    return FrameHits.joined([_hits(queries, bank, one, sure, asked) for one, sure in sides])
 
 
 def _hits(

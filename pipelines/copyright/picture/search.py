@@ -1,4 +1,4 @@
-"""Nearest neighbours of descriptors by inner product: exact and in tiles for the night, faiss for one upload.
+"""Nearest neighbours of descriptors by inner product, exact and in tiles, for the night; ann.py is for one upload.
 
 A score is the inner product summed in float64 and rounded once to float32: the order of summation does not show, equal
 rows have equal scores wherever they stand, and every search here puts the lower row first where scores are equal. Hits
@@ -7,11 +7,10 @@ of the exact searches are therefore the same, number for number. Descriptors are
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,6 @@ CROWDED = 256  # more rows of a tile left for a query (or 2 k, or a quarter): a 
 TOGETHER = 512  # crowded queries in one such product
 PAIRS = 2048  # pairs of query and row scored again together: with four times as many each takes three times longer
 ROUNDING = 2.0**-24  # of float32, relative
-FLAT_ROWS = 50_000  # up to here faiss scans everything
-CELLS = 4.0  # times the square root of the number of rows
-PROBED = 1 / 24  # share of the cells that one query looks into
-TRAINED = 40  # rows for each cell that k-means sees; faiss wants at least 39
-ROUNDS = 8  # of k-means
-NEAR = 256  # queries whose neighbours are copied out of faiss together
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Hits:
 
 def search_plain(queries_QD: NDArray[np.floating], bank_ND: NDArray[np.floating], k: int) -> Hits:
     """The slow, obvious reference: every score, sorted. Raises ValueError where shapes or types do not fit."""
-    k = _checked(queries_QD, bank_ND, k)
+    k = checked(queries_QD, bank_ND, k)
     scores_QN = (queries_QD.astype(np.float64) @ bank_ND.astype(np.float64).T).astype(np.float32)
     rows = np.argsort(-scores_QN, axis=1, kind="stable")[:, :k]
     return Hits(np.take_along_axis(scores_QN, rows, axis=1), rows.astype(np.int64))
@@ -72,7 +65,7 @@ def search_tiled(
     """
     import torch
 
-    k = _checked(queries_QD, bank_ND, k)
+    k = checked(queries_QD, bank_ND, k)
     if min(query_tile, bank_tile) < 1:
         raise ValueError(f"query_tile is {query_tile} and bank_tile {bank_tile}, wanted 1 or more")
     with torch.inference_mode(), _full_precision():
@@ -90,109 +83,6 @@ def search_tiled(
                 part = slice(first, first + query_tile)
                 _Tile(queries[part], tile, first_row, scratch).update(_Best(best.scores[part], best.rows[part]))
         return Hits(best.scores.cpu().numpy(), best.rows.cpu().numpy())
-
-
-class AnnIndex:
-    """A faiss index over a bank, for the few queries of one upload: exact while small, then inverted lists (IVF).
-
-    Up to `flat_rows` rows hits are those of `search_plain`. Above, a query looks into one in 24 of 4 sqrt(N) cells
-    (Johnson, Douze and Jegou 2017, section 2.2) and finds about 97 of 100 of the true hits among changed copies of
-    frames (`ann_recall` of benchmarks/copy_search.py). Scores are exact either way. A query whose cells hold too little
-    looks everywhere, so that every row of hits is full and no row is -1. The index holds a float32 copy of the bank.
-    Searches may run side by side; `add` needs the index for itself.
-    """
-
-    def __init__(self, bank_ND: NDArray[np.floating], flat_rows: int = FLAT_ROWS) -> None:
-        bank_ND = _whole("the bank", bank_ND)
-        self._cells = 0 if len(bank_ND) <= flat_rows else round(CELLS * math.sqrt(len(bank_ND)))
-        self._index = _inverted(bank_ND, self._cells) if self._cells else _flat(bank_ND.shape[1])
-        self._enough = 2 * max(len(bank_ND), flat_rows)
-        self._longest = 0.0
-        self.add(bank_ND)
-
-    def __len__(self) -> int:
-        """N."""
-        return int(self._index.ntotal)
-
-    @property
-    def outgrown(self) -> bool:
-        """Whether so many rows were added that a new index would be better; `add` builds none, it would take long."""
-        return len(self) > self._enough
-
-    def add(self, rows_ND: NDArray[np.floating]) -> None:
-        """Append references; the first gets the row number len(self). Raises ValueError as the search does."""
-        rows_ND = _whole("rows", rows_ND)
-        if rows_ND.shape[1] != self._index.d:
-            raise ValueError(f"rows have {rows_ND.shape[1]} dimensions and the index {self._index.d}; wanted the same")
-        if len(rows_ND):
-            self._longest = max(self._longest, float(np.linalg.norm(rows_ND, axis=1).max()))
-            self._index.add(rows_ND)
-
-    def search(self, queries_QD: NDArray[np.floating], k: int) -> Hits:
-        """Return the hits of each query; ties at the kth score are settled exactly while the index is flat."""
-        queries_QD = _whole("queries", queries_QD)
-        k = _checked(queries_QD, np.empty((0, self._index.d), np.float32), k, len(self))
-        hits = Hits(np.empty((len(queries_QD), k), np.float32), np.empty((len(queries_QD), k), np.int64))
-        for first in range(0, len(queries_QD) if k else 0, NEAR):
-            part = slice(first, first + NEAR)
-            found = self._near(queries_QD[part], k)
-            hits.scores[part], hits.rows[part] = found.scores, found.rows
-        return hits
-
-    def _near(self, queries_QD: NDArray[np.float32], k: int) -> Hits:
-        """Ask faiss for one row more than wanted: where that one is as good as the last, it was faiss who chose."""
-        wanted = min(k + 1, len(self))
-        if self._cells:
-            return _ranked(queries_QD, *self._probe(queries_QD, wanted), k)
-        scores, rows, vectors = self._index.search_and_reconstruct(queries_QD, wanted)
-        hits = _ranked(queries_QD, rows, vectors, k)
-        slack = 2.2 * (self._index.d + 4) * ROUNDING * np.linalg.norm(queries_QD, axis=1) * self._longest
-        unsure = np.flatnonzero(scores[:, k - 1] - scores[:, -1] <= slack) if wanted > k else np.empty(0, np.int64)
-        if len(unsure):
-            exact = search_tiled(queries_QD[unsure], self._bank(), k)
-            hits.scores[unsure], hits.rows[unsure] = exact.scores, exact.rows
-        return hits
-
-    def _probe(self, queries_QD: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        import faiss
-
-        few, every = faiss.SearchParametersIVF(), faiss.SearchParametersIVF()
-        few.nprobe, every.nprobe = math.ceil(PROBED * self._cells), self._cells
-        _, rows, vectors = self._index.search_and_reconstruct(queries_QD, k, params=few)
-        if len(short := np.flatnonzero(rows[:, -1] < 0)):
-            _, rows[short], vectors[short] = self._index.search_and_reconstruct(queries_QD[short], k, params=every)
-        return rows, vectors
-
-    def _bank(self) -> NDArray[np.float32]:
-        """The rows of a flat index, not copied."""
-        import faiss
-
-        values: NDArray[np.float32] = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self._index.d)
-        return values.reshape(len(self), self._index.d)
-
-
-def _flat(dimensions: int) -> Any:
-    import faiss
-
-    return faiss.IndexFlatIP(dimensions)
-
-
-def _inverted(bank_ND: NDArray[np.float32], cells: int) -> Any:
-    """Cells by k-means over evenly spaced rows."""
-    import faiss
-
-    index = faiss.IndexIVFFlat(_flat(bank_ND.shape[1]), bank_ND.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
-    index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, TRAINED
-    some = np.linspace(0, len(bank_ND) - 1, min(len(bank_ND), TRAINED * cells)).astype(np.int64)
-    index.train(bank_ND[some])
-    return index
-
-
-def _ranked(queries_QD: NDArray[np.float32], rows: NDArray[np.int64], vectors_QMD: NDArray[np.float32], k: int) -> Hits:
-    """Score what was found as the exact searches do, and keep the best."""
-    scores = np.einsum("qd,qmd->qm", queries_QD, vectors_QMD, dtype=np.float64).astype(np.float32)
-    order = np.lexsort((rows, -scores), axis=1)[:, :k]
-    return Hits(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
 @dataclass(frozen=True)
@@ -327,16 +217,7 @@ def _full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _whole(name: str, matrix: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return rows as faiss wants them, or raise ValueError."""
-    _checked(matrix, matrix, 1)
-    whole = np.ascontiguousarray(matrix, np.float32)
-    if len(bad := np.flatnonzero(~np.isfinite(np.linalg.norm(whole, axis=1)))):
-        raise ValueError(f"row {bad[0]} of {name} has a number that is not finite; wanted unit vectors, or zeros")
-    return whole
-
-
-def _checked(queries_QD: NDArray[np.floating], bank_ND: NDArray[np.floating], k: int, rows: int | None = None) -> int:
+def checked(queries_QD: NDArray[np.floating], bank_ND: NDArray[np.floating], k: int, rows: int | None = None) -> int:
     """Return min(k, N), or raise ValueError."""
     for name, matrix in (("queries", queries_QD), ("bank", bank_ND)):
         if matrix.ndim != 2 or matrix.dtype not in (np.float16, np.float32):

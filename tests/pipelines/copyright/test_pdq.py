@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from pipelines.copyright.picture.pdq import BITS, GOOD, NEAR, nearest, nearest_plain, pdq, turns
+from pipelines.copyright.picture.pdq import BITS, GOOD, NEAR, HashIndex, nearest, nearest_plain, pdq, turns
 from tests.pipelines.copyright.drawn import picture
 
 WAYS = {
@@ -114,3 +114,48 @@ class TestNearest:
 
         assert found.tolist() == [[0, 1]]
         assert rows.tolist() == [[1, 2]]
+
+
+class TestIndex:
+    """Above the size up to which it compares with everything."""
+
+    @pytest.fixture(scope="class")
+    def bank(self):
+        """Two hundred videos of twenty frames; from one to the next some ten bits change."""
+        generator = np.random.default_rng(3)
+        first = generator.integers(0, 2, (200, 1, BITS), np.uint8)
+        changes = (generator.random((200, 20, BITS)) < 0.04).astype(np.uint8)
+        return np.packbits((first + np.cumsum(changes, axis=1)) % 2, axis=2).reshape(-1, BITS // 8)
+
+    @pytest.mark.parametrize(("bits", "share"), [(0, 0.97), (16, 0.95), (NEAR, 0.9)])
+    def test_it_finds_nearly_all_that_is_near(self, bank, bits, share):
+        generator = np.random.default_rng(bits)
+        queries = np.unpackbits(bank[::20], axis=1)
+        for query in queries:
+            query[generator.choice(BITS, bits, replace=False)] ^= 1
+        queries = np.packbits(queries, axis=1)
+        found, rows = HashIndex(bank, flat_rows=100).search(queries, 8)
+        wanted, _ = nearest(queries, bank, 8)
+        near = wanted <= NEAR + 10
+
+        assert np.mean(found[near] == wanted[near]) >= share
+        assert np.array_equal(found, np.bitwise_count(queries[:, None] ^ bank[rows]).sum(axis=2))
+
+    def test_it_does_not_look_at_everything(self, bank):
+        far = np.random.default_rng(9).integers(0, 256, (50, 32), dtype=np.uint8)
+
+        assert (HashIndex(bank, flat_rows=100).search(far, 8)[0] != nearest(far, bank, 8)[0]).any()
+
+    def test_cells_that_hold_too_little_leave_the_rest_far(self, bank):
+        found, rows = HashIndex(bank, flat_rows=100).search(bank[:2], len(bank))
+
+        assert found[:, -1].tolist() == [BITS, BITS]
+        assert rows.min() == 0
+        assert found[0, 0] == 0
+
+    def test_memory(self, bank):
+        assert HashIndex(bank).nbytes == bank.nbytes
+        assert bank.nbytes < HashIndex(bank, flat_rows=100).nbytes < 1.5 * bank.nbytes
+
+    def test_none(self):
+        assert HashIndex(np.zeros((0, 32), np.uint8)).search(np.zeros((2, 32), np.uint8), 8)[1].shape == (2, 0)

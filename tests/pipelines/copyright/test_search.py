@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipelines.copyright.picture import search
-from pipelines.copyright.picture.search import AnnIndex, Hits, search_plain, search_tiled
+from pipelines.copyright.picture.ann import AnnIndex
+from pipelines.copyright.picture.search import Hits, search_plain, search_tiled
 
 QUERIES = np.array([[1, 0], [0, 1]], np.float32)
 BANK = np.array([[0, 1], [1, 0], [0.6, 0.8], [1, 0]], np.float32)
@@ -229,60 +230,3 @@ def test_a_float16_bank_is_never_copied_whole():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * 1000 * 64 * 4 + 100_000
-
-
-# The index online
-
-
-def clustered(videos=600, frames=20, dimensions=32):
-    """Frames of a video lie near each other."""
-    generator = np.random.default_rng(10)
-    middles = np.repeat(randoms(videos, dimensions), frames, axis=0)
-    return unit(middles + 0.5 * unit(generator.standard_normal(middles.shape)))
-
-
-@pytest.fixture(scope="module")
-def inverted():
-    return AnnIndex(clustered(), flat_rows=5000)
-
-
-def test_inverted_lists_find_nearly_all(inverted):
-    bank = clustered()
-    queries = unit(bank[::60] + 0.3 * randoms(200))
-    found, wanted = inverted.search(queries, 10), search_plain(queries, bank, 10)
-    shared = [len(set(a) & set(b)) / 10 for a, b in zip(found.rows, wanted.rows, strict=True)]
-    assert np.mean(shared) >= 0.95
-    assert np.mean(found.rows[:, 0] == wanted.rows[:, 0]) >= 0.98
-
-
-def test_inverted_lists_score_as_the_reference_does(inverted):
-    bank = clustered()
-    found = inverted.search(bank[:50], 10)
-    scores = (bank[:50].astype(np.float64) @ bank.astype(np.float64).T).astype(np.float32)
-    np.testing.assert_array_equal(found.scores, np.take_along_axis(scores, found.rows, axis=1))
-    assert (np.diff(found.scores, axis=1) <= 0).all()
-
-
-def test_more_hits_than_the_cells_hold_are_looked_for_everywhere(inverted):
-    bank = clustered()
-    same(inverted.search(bank[:3], 11_999), search_plain(bank[:3], bank, 11_999))
-    assert inverted.search(bank[:3], 99_999).rows.min() == 0
-
-
-@pytest.mark.parametrize("flat_rows", [10_000, 300])
-def test_rows_added_while_serving_are_found(flat_rows):
-    index = AnnIndex(randoms(600), flat_rows=flat_rows)
-    late = randoms(3, seed=11)
-    index.add(late.astype(np.float16))
-    assert index.search(late, 1).rows.tolist() == [[600], [601], [602]]
-    assert (len(index), index.outgrown) == (603, False)
-
-
-def test_an_index_that_starts_empty_and_outgrows_itself():
-    index = AnnIndex(np.zeros((0, 32), np.float32), flat_rows=10)
-    assert index.search(randoms(2), 5).rows.shape == (2, 0)
-    index.add(randoms(21))
-    same(index.search(randoms(2), 5), search_plain(randoms(2), randoms(21), 5))
-    assert index.outgrown
-    with pytest.raises(ValueError, match="rows have 2 dimensions and the index 32"):
-        index.add(BANK)
