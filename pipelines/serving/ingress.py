@@ -47,7 +47,7 @@ def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
         service.sampling,
         Limits(),
         plan.lexicons,
-        _matcher(plan),
+        _matcher(plan, machine.threads),
         workers=machine.workers,
         threads=machine.threads,
     )
@@ -58,13 +58,13 @@ def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
 _banks: dict[Path, OnlineBank] = {}  # of this process: the next version takes over what the last one indexed
 
 
-def _matcher(plan: Plan) -> OnlineBank | None:
+def _matcher(plan: Plan, threads: int) -> OnlineBank | None:
     if plan.bank is None:
         return None
     from pipelines.copyright.online import OnlineBank
 
     known = _banks.get(plan.bank)
-    _banks[plan.bank] = known.refreshed() if known else OnlineBank.open(plan.bank)
+    _banks[plan.bank] = known.refreshed() if known else OnlineBank.open(plan.bank, threads)
     return _banks[plan.bank]
 
 
