@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jobs import progress
@@ -28,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's verbs."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     create = verbs.add_parser("create", help="make a key and print its token")
-    create.add_argument("name", metavar="NAME", help="whose it is")
+    create.add_argument("name", type=_name, metavar="NAME", help="whose it is")
     create.add_argument("--scope", action="append", choices=SCOPES, help="what it may call (default: all)")
-    create.add_argument("--rate", type=float, default=0.0, metavar="N", help="requests a second (default: no limit)")
+    create.add_argument("--rate", type=_rate, default=0.0, metavar="N", help="requests a second (default: no limit)")
     revoke = verbs.add_parser("revoke", help="end a key")
     revoke.add_argument("id", metavar="ID", help="as `nightjar keys list` shows it")
     listing = verbs.add_parser("list", help="show the keys")
@@ -56,6 +58,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate, allowed are 0 (no limit) and more")
+    return rate
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name, allowed are printable characters")
+    return text
+
+
 def _show(keys: list[Key], *, as_json: bool) -> None:
     if as_json:
         for key in keys:
@@ -66,7 +84,7 @@ def _show(keys: list[Key], *, as_json: bool) -> None:
         table.add_column(title)
     for key in keys:
         rate = f"{key.rate:g}/s" if key.rate else "no limit"
-        table.add_row(key.id, key.name, " ".join(key.scopes), rate, key.created_at, key.revoked_at or "")
+        table.add_row(key.id, escape(key.name), " ".join(key.scopes), rate, key.created_at, key.revoked_at or "")
     Console().print(table)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,7 +19,7 @@ from starlette.routing import BaseRoute
 from pipelines.serving import kept_answer
 from pipelines.serving.api import documents
 from pipelines.serving.api.gate import Gate, error_body, refusal_headers
-from pipelines.serving.api.intake import Fetcher, json_body, received, refused, upload_of
+from pipelines.serving.api.intake import Fetcher, json_body, private_folder, received, refused, upload_of
 from pipelines.serving.api.metrics import Metrics
 from pipelines.serving.api.moderations import inputs_of, moderated
 from pipelines.serving.api.settings import Settings
@@ -42,7 +40,7 @@ def build(
     """Return the app. `pages` are served beside the API, without a key."""
     metrics = Metrics()
     door = _Door(checker_of, settings, metrics, videos, fetcher)
-    app = FastAPI(title="Nightjar", version=version("nightjar"), docs_url=None, redoc_url=None, lifespan=None)
+    app = FastAPI(title="Nightjar", version=version("nightjar"), docs_url=None, redoc_url=None, redirect_slashes=False)
     for path, method, handler, document in (
         ("/v1/check", "POST", door.check, documents.CHECK),
         ("/v1/moderations", "POST", door.moderations, documents.MODERATIONS),
@@ -54,6 +52,8 @@ def build(
         ("/metrics", "GET", door.metrics_text, documents.PLAIN),
     ):
         app.add_api_route(path, handler, methods=[method], response_model=None, **document)
+    if settings.keys:
+        app.openapi_schema = documents.secured(app.openapi())
     app.router.routes.extend(pages)
     app.add_exception_handler(Refused, _refuse(metrics))
     app.add_exception_handler(HTTPException, _not_found(metrics))
@@ -77,22 +77,21 @@ class _Door:
         self.videos, self.fetcher = videos, fetcher
 
     async def check(self, request: Request) -> Response:
-        async with received(request, self.settings, self.fetcher) as fields:
-            upload = upload_of(fields)
-            answer = await self.checker_of().check(upload, self._deadline_s(request))
+        async with (
+            self._in_time(request) as deadline_s,
+            received(request, self.settings, self.fetcher) as fields,
+        ):
+            answer = await self.checker_of().check(upload_of(fields), deadline_s)
         refuse_unseen(answer)
         self.metrics.verdicts.labels(answer.verdict["suggestion"]).inc()
         return _json(shown(answer, evidence=_wants(request, "evidence")))
 
     async def moderations(self, request: Request) -> Response:
-        said = await json_body(request)
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nightjar-upload-"))
-        try:
-            inputs = await inputs_of(said.get("input"), folder, self.fetcher, self.settings.most_texts)
-            checker, deadline_s = self.checker_of(), self._deadline_s(request)
+        async with self._in_time(request) as deadline_s, private_folder() as folder:
+            said = await json_body(request)
+            inputs = await inputs_of(said.get("input"), folder, self.fetcher, self.settings)
+            checker = self.checker_of()
             found = [await moderated(checker, one, deadline_s) for one in inputs]
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         for _, answers in found:
             for answer in answers:
                 refuse_unseen(answer)
@@ -130,12 +129,28 @@ class _Door:
         return _json({"status": "ready", "bundle": described.bundle, "policy": described.policy})
 
     async def metrics_text(self, request: Request) -> Response:  # noqa: ARG002
+        if self.videos:
+            load = await asyncio.to_thread(self.videos.load)
+            self.metrics.videos.labels("queued").set(load.queued)
+            self.metrics.videos.labels("running").set(load.running)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     def _videos(self) -> Videos:
         if self.videos is None:
             raise refused("not_offered", "this service keeps no videos: it was started without --videos", 404)
         return self.videos
+
+    @asynccontextmanager
+    async def _in_time(self, request: Request) -> AsyncIterator[float]:
+        """Yield the seconds that an answer may take, with its body and what is fetched for it; then 504."""
+        deadline_s = self._deadline_s(request)
+        try:
+            async with asyncio.timeout(deadline_s) as clock:
+                yield deadline_s
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            raise Refused(504, "deadline_exceeded", f"no answer within {deadline_s:g} s", 1.0) from None
 
     def _deadline_s(self, request: Request) -> float:
         given = request.headers.get("x-deadline-ms")

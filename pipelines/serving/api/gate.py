@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import logging
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+import traceback
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pipelines.serving.api.body import Body, Held, Message, Receive, Scope
 from pipelines.serving.api.keys import Buckets, Key, KeyFile
 from pipelines.serving.api.metrics import Metrics
 from pipelines.serving.api.settings import Settings
 from pipelines.serving.contract import Refused
+from pipelines.serving.spool import FULL
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+log = logging.getLogger(__name__)
+
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -48,14 +50,15 @@ class Gate:
         self.keys = KeyFile(settings.keys) if settings.keys else None
         self.buckets = Buckets()
         self.in_flight = 0
+        self.held = Held(settings.most_held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, scope["path"], self.metrics)
         body = scope["method"] in ("POST", "PUT", "PATCH")
+        answer = _Answer(send, path_of(scope), self.metrics, lambda: not body)
         try:
             scope["caller"] = self._caller(scope)
             if body and self.in_flight >= self.settings.most_in_flight:
@@ -63,17 +66,38 @@ class Gate:
         except Refused as refused:
             await answer.refuse(refused)
             return
-        self.in_flight += body
+        if body:
+            await self._with_body(scope, receive, answer)
+        else:
+            await self._answered(scope, receive, answer)
+
+    async def _with_body(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        body = Body(receive, scope, self.settings, self.held, self.metrics)
+        answer.read = lambda: body.whole
+        self.in_flight += 1
         self.metrics.in_flight.set(self.in_flight)
         try:
-            await self.app(scope, _Body(receive, scope, self.settings, self.metrics) if body else receive, answer)
+            await self._answered(scope, body, answer)
         finally:
-            self.in_flight -= body
+            body.gone()
+            self.in_flight -= 1
             self.metrics.in_flight.set(self.in_flight)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """What is no answer of the app's is one all the same, with the headers and in the counts of all others."""
+        try:
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__))
+            # Never str(error): it may quote what a caller sent.
+            log.error("a %s of %s failed: %s\n%s", scope["method"], answer.path, type(error).__name__, where)
+            if answer.began_sending:
+                raise
+            await answer.refuse(_failed(error))
 
     def _caller(self, scope: Scope) -> Key:
         """The key that may call this, within its rate; raises Refused."""
-        need = need_of(scope["path"])
+        need = need_of(path_of(scope))
         if need is None or self.keys is None:
             return LOCAL
         headers = dict(scope["headers"])
@@ -92,6 +116,18 @@ class Gate:
         return key
 
 
+def path_of(scope: Scope) -> str:
+    """The path as the routes know it: without the prefix that the app is mounted at."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def _failed(error: Exception) -> Refused:
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Refused(507, "insufficient_storage", "the disk is full; try again later", 60.0)
+    return Refused(500, "internal_error", "the service failed; it was logged")
+
+
 def need_of(path: str) -> str | None:
     """The scope that a path needs; None for those that all may ask."""
     parts = path.strip("/").split("/")
@@ -100,72 +136,39 @@ def need_of(path: str) -> str | None:
     return NEEDS.get(parts[1], "check") if parts[0] == "v1" and len(parts) > 1 else None
 
 
-class _Body:
-    """Hands a body on while it is neither too long nor too slow."""
-
-    def __init__(self, receive: Receive, scope: Scope, settings: Settings, metrics: Metrics) -> None:
-        self.receive, self.metrics = receive, metrics
-        headers = dict(scope["headers"])
-        self.most = settings.most_bytes
-        if headers.get(b"content-type", b"").split(b";")[0].strip().lower() == b"application/json":
-            self.most = min(self.most, settings.most_json_bytes)
-        self.until = time.monotonic() + settings.body_s
-        self.body_s, self.come, self.whole = settings.body_s, 0, False
-        told = headers.get(b"content-length", b"0")
-        self.told = int(told) if told.isdigit() else 0
-
-    async def __call__(self) -> Message:
-        if self.whole:
-            return await self.receive()  # that the caller went away
-        if self.told > self.most:
-            raise self._too_large()
-        try:
-            message = await asyncio.wait_for(self.receive(), max(0.0, self.until - time.monotonic()))
-        except TimeoutError:
-            said = f"the body was not whole after {self.body_s:g} s"
-            raise Refused(408, "body_too_slow", said) from None
-        self.come += len(message.get("body", b""))
-        self.whole = not message.get("more_body", False)
-        self.metrics.bytes_in.inc(len(message.get("body", b"")))
-        if self.come > self.most:
-            raise self._too_large()
-        return message
-
-    def _too_large(self) -> Refused:
-        return Refused(413, "body_too_large", f"the body is larger than {self.most:,} bytes")
-
-
 class _Answer:
     """Sends on, with headers that every answer has; counts."""
 
-    def __init__(self, send: Send, path: str, metrics: Metrics) -> None:
-        self.send, self.path, self.metrics = send, path, metrics
+    def __init__(self, send: Send, path: str, metrics: Metrics, read: Callable[[], bool]) -> None:
+        self.send, self.path, self.metrics, self.read = send, path, metrics, read
         self.began = time.perf_counter()
+        self.began_sending = False
         self.request_id = secrets.token_hex(8)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.began_sending = True
             own = {name for name, _ in message["headers"]}
             added = [*HEADERS, CONTENT_POLICY, (b"x-request-id", self.request_id.encode())]
+            if not self.read():  # the rest of the body is not wanted
+                added.append((b"connection", b"close"))
             message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in own)]
             self.metrics.answered(self.path, message["status"], time.perf_counter() - self.began)
         await self.send(message)
 
     async def refuse(self, refused: Refused) -> None:
-        """Answer without having read the body: the connection ends, or the rest would be taken for a request."""
+        """Answer with an error."""
         body = json.dumps(error_body(refused)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers += [(b"connection", b"close"), *refusal_headers(refused)]
+        headers += refusal_headers(refused)
         self.metrics.refused(refused.code)
         await self({"type": "http.response.start", "status": refused.status, "headers": headers})
         await self({"type": "http.response.body", "body": body})
 
 
 def refusal_headers(refused: Refused) -> list[tuple[bytes, bytes]]:
-    """Retry-After in whole seconds, what a 401 has to have, and an end where the rest of a body is not wanted."""
+    """Retry-After in whole seconds, and what a 401 has to have."""
     found = [(b"www-authenticate", b"Bearer")] if refused.status == 401 else []
-    if refused.status in (408, 413):
-        found.append((b"connection", b"close"))
     if refused.retry_after_s is not None:
         found.append((b"retry-after", str(max(1, math.ceil(refused.retry_after_s))).encode()))
     return found

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from pipelines.serving.api.settings import Settings
 from pipelines.serving.contract import EVERY_LOOK, Look, Refused, Upload
 
+FORM, JSON = "multipart/form-data", "application/json"
 MOST_FIELDS = 12
 MOST_FIELD_BYTES = 256 << 10
 MOST_NAME = 200  # characters of an id
@@ -53,24 +54,36 @@ def refused(code: str, sentence: str, status: int = 400) -> Refused:
 @asynccontextmanager
 async def received(request: Request, settings: Settings, fetcher: Fetcher | None) -> AsyncIterator[Fields]:
     """Read a body; its file is private, has a random name, and is gone when the block is left, however it is left."""
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nightjar-upload-"))
-    try:
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind == "multipart/form-data":
-            fields = await _form(request, folder)
-        elif kind == "application/json":
-            fields = await _json_fields(request, folder)
-        else:
-            said = f"the content type is {kind[:80]!r}; allowed: multipart/form-data, application/json"
-            raise refused("unsupported_media_type", said, 415)
+    kind = _kind_of(request, FORM, JSON)
+    async with private_folder() as folder:
+        fields = await (_form(request, folder) if kind == FORM else _json_fields(request, folder))
         if uri := fields.texts.get("uri"):
             await _fetch(uri, fields, folder, fetcher)
-        _check_length(fields, settings)
+        check_length(sum(map(len, fields.texts.values())), settings)
         yield fields
-    except ClientDisconnect:
-        raise refused("client_gone", "the caller went away before the body was whole") from None
+
+
+@asynccontextmanager
+async def private_folder() -> AsyncIterator[Path]:
+    """For what a request brings; a caller that goes away again and again leaves nothing behind."""
+    folder = Path(
+        tempfile.mkdtemp(prefix="nightjar-upload-")
+    )  # in no thread, whose result would be lost when cancelled
+    try:
+        yield folder
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _kind_of(request: Request, *allowed: str) -> str:
+    """The one content type that a request has; raises Refused for another, and for two."""
+    kinds = request.headers.getlist("content-type")
+    kind = kinds[0].split(";")[0].strip().lower() if len(kinds) == 1 else ", ".join(kinds)
+    if kind not in allowed:
+        raise refused(
+            "unsupported_media_type", f"the content type is {kind[:80]!r}; allowed: {', '.join(allowed)}", 415
+        )
+    return kind
 
 
 def upload_of(fields: Fields) -> Upload:
@@ -110,6 +123,7 @@ async def _form(request: Request, folder: Path) -> Fields:
     from starlette.formparsers import MultiPartException
 
     fields = Fields()
+    _check_charset(request)
     try:
         parser = request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
         async with parser as form:
@@ -122,7 +136,9 @@ async def _form(request: Request, folder: Path) -> Fields:
                 else:
                     _known(name, TEXTS)
                     fields.texts[name] = _text(name, value)
-    except (MultiPartException, UnicodeDecodeError) as error:
+    except ClientDisconnect:
+        raise _gone() from None
+    except (MultiPartException, UnicodeError) as error:
         raise refused("malformed_body", f"the form cannot be read: {str(error)[:200]}") from None
     except Exception as error:
         # Starlette wraps what its parser finds once the app has handlers of its own.
@@ -130,6 +146,19 @@ async def _form(request: Request, folder: Path) -> Fields:
             raise refused("malformed_body", f"the form cannot be read: {getattr(error, 'detail', '')[:200]}") from None
         raise
     return fields
+
+
+def _check_charset(request: Request) -> None:
+    """Some of Python's codecs take minutes for the text of a field, or raise what is no UnicodeDecodeError."""
+    from python_multipart.multipart import parse_options_header
+
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"utf8", b"us-ascii"):
+        raise refused("malformed_body", f"the form's charset is {charset.decode('latin-1')[:40]!r}; allowed: utf-8")
+
+
+def _gone() -> Refused:
+    return refused("client_gone", "the caller went away before the body was whole")
 
 
 def _copy(upload: UploadFile, folder: Path) -> Path:
@@ -141,7 +170,11 @@ def _copy(upload: UploadFile, folder: Path) -> Path:
 
 async def json_body(request: Request) -> dict[str, Any]:
     """An object; raises Refused for anything else."""
-    body = await request.body()
+    _kind_of(request, JSON)
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise _gone() from None
     try:
         found = await asyncio.to_thread(json.loads, body)
     except (ValueError, RecursionError):
@@ -219,8 +252,8 @@ def _text(name: str, value: Any) -> str:
     return value.encode("utf-8", "replace").decode()  # lone surrogates reach no model and no answer
 
 
-def _check_length(fields: Fields, settings: Settings) -> None:
-    found = sum(len(text) for text in fields.texts.values())
+def check_length(found: int, settings: Settings) -> None:
+    """Raise Refused for more characters than models should read at once."""
     if found > settings.most_characters:
         said = f"the texts have {found:,} characters, allowed are {settings.most_characters:,}"
         raise refused("text_too_long", said, 413)

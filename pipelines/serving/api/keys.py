@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import time
@@ -40,7 +41,7 @@ class Key:
         """Refuse scopes that are none."""
         if unknown := [scope for scope in self.scopes if scope not in SCOPES] or (not self.scopes and ["none"]):
             raise UsageError(f"key {self.name!r} has the scopes {', '.join(unknown)}; allowed: {', '.join(SCOPES)}")
-        if self.rate < 0:
+        if not 0 <= self.rate < math.inf:  # what is no number is neither
             raise UsageError(f"key {self.name!r} has a rate of {self.rate:g}, must be 0 or more")
 
 

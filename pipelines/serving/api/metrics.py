@@ -29,6 +29,7 @@ class Metrics:
         self.in_flight = Gauge("nightjar_http_in_flight", "Requests with a body under way.", registry=registry)
         self.refusals = Counter("nightjar_http_refusals", "Requests without a verdict.", ["code"], registry=registry)
         self.bytes_in = Counter("nightjar_http_bytes_in", "Bytes of bodies that were read.", registry=registry)
+        self.videos = Gauge("nightjar_videos", "Videos without a verdict yet.", ["state"], registry=registry)
         self.verdicts = Counter("nightjar_verdicts", "Verdicts given.", ["suggestion"], registry=registry)
 
     def answered(self, path: str, status: int, seconds: float) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.serving.api.intake import Fetcher, fetched, keep, refused
+from pipelines.serving.api.intake import Fetcher, check_length, fetched, keep, refused
+from pipelines.serving.api.settings import Settings
 from pipelines.serving.contract import FIRST_SCREENING, Answer, Checker, Look, Upload
 
 # Which of our labels, and all below them, speak for a category. Where nothing does, a category is never flagged.
@@ -49,8 +50,14 @@ class Input:
         return [*found, Upload(_name(), description=text, looks=frozenset({Look.TEXT}))] if text.strip() else found
 
 
-async def inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, most: int) -> list[Input]:
+async def inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, settings: Settings) -> list[Input]:
     """Read `input`: a text, a list of texts (a result each), or a list of parts (one result)."""
+    inputs = await _inputs_of(said, folder, fetcher, settings.most_texts)
+    check_length(max(sum(map(len, one.texts)) for one in inputs), settings)
+    return inputs
+
+
+async def _inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, most: int) -> list[Input]:
     if isinstance(said, str):
         return [Input([_text(said)])]
     if not isinstance(said, list) or not said:
@@ -90,8 +97,19 @@ async def moderated(checker: Checker, one: Input, deadline_s: float) -> tuple[di
     uploads = one.uploads()
     if not uploads:
         return result([]), []
-    answers = list(await asyncio.gather(*(checker.check(upload, deadline_s) for upload in uploads)))
+    answers = await _all([checker.check(upload, deadline_s) for upload in uploads])
     return result(answers), answers
+
+
+async def _all(checks: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """Every answer; where one is refused the others end too, before their files are removed."""
+    tasks = [asyncio.ensure_future(check) for check in checks]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def result(answers: Sequence[Answer]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class Settings:
     allow: tuple[str, ...] = ()  # URIs that a request may name, as pipelines/serving/http/allowlist.py reads them
     most_bytes: int = 256 << 20  # of a body
     most_json_bytes: int = 32 << 20  # of a body of JSON, which is held in memory
+    most_held_bytes: int = 1 << 30  # of all bodies that one replica reads or answers at once
     most_characters: int = 50_000  # of a title and a description together
     most_texts: int = 64  # of one moderation
     most_in_flight: int = 256  # requests with a body that one replica reads or answers at once

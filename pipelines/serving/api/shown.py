@@ -29,7 +29,8 @@ def refuse_unseen(answer: Answer) -> None:
     known = ErrorCode(code)
     if known in STATUS:
         raise Refused(STATUS[known], code, verdict["error_message"] or code)
-    if known in UNSEEN and not answer.signals and not answer.lines:
+    seen = verdict["duration_ms"] or answer.signals or answer.lines  # frames that raised nothing were seen too
+    if known in UNSEEN and not seen:
         raise Refused(422, code, verdict["error_message"] or code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -153,7 +154,8 @@ def test_what_is_too_large_is_not_read_to_its_end(checker, uploads):
 def test_a_broken_file_is_refused_and_a_damaged_one_is_a_verdict(checker):
     async def broken(upload: Upload, deadline_s: float | None = None) -> Answer:
         verdict = {**(await FakeChecker().check(upload)).verdict, "suggestion": "review", "complete": False}
-        seen = [{"label": "Violence", "score": 0.1}] if upload.title == "seen" else []
+        seen = [{"label": "Violence", "score": 0.1}] if upload.title == "title seen" else []
+        verdict |= {"duration_ms": 1000 if upload.title == "frames seen" else 0}
         return Answer({**verdict, "error_code": upload.uploader_id, "error_message": "a reason"}, signals=seen)
 
     checker.check = broken
@@ -165,8 +167,8 @@ def test_a_broken_file_is_refused_and_a_damaged_one_is_a_verdict(checker):
     for code, status in wanted.items():
         found = client.post("/v1/check", files={"file": b"x"}, data={"uploader_id": code})
         assert error_of(found) == (status, code)
-    for code in ("damaged", "truncated"):
-        found = client.post("/v1/check", files={"file": b"x"}, data={"uploader_id": code, "title": "seen"})
+    for code, title in itertools.product(("damaged", "truncated"), ("title seen", "frames seen")):
+        found = client.post("/v1/check", files={"file": b"x"}, data={"uploader_id": code, "title": title})
         assert (found.status_code, found.json()["suggestion"], found.json()["error_code"]) == (200, "review", code)
     found = client.post("/v1/check", files={"file": b"x"}, data={"uploader_id": "model_failed"})
     assert (found.status_code, found.json()["suggestion"]) == (200, "review")
@@ -325,6 +327,7 @@ def test_a_video_is_taken_on_for_its_key_only(checker, keys, tmp_path):
     place = taken.headers["location"]
     assert place == f"/v1/videos/{taken.json()['id']}"
     assert client.get(place, headers=bearer(token)).json()["upload_id"] == "v1"
+    assert 'nightjar_videos{state="queued"} 1.0' in client.get("/metrics", headers=bearer(token)).text
     for wrong in (client.get(place, headers=bearer(other)), client.get("/v1/videos/vid_0", headers=bearer(token))):
         assert error_of(wrong) == (404, "not_found")
     hook = {"webhook": "https://you.example/hook"}
