@@ -56,7 +56,7 @@ def _harm(frame: Item) -> None:
         case 252:
             raise ValueError("the frame is bad\nin two lines")
         case 253:
-            time.sleep(0.5)
+            time.sleep(1.5)
 
 
 class Head(FakeHead):

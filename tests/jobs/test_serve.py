@@ -168,7 +168,7 @@ class TestStopping:
             assert server.post(QUICK) == 200
             children = psutil.Process(server.process.pid).children(recursive=True)
             slow = [pool.submit(server.post, SLOW) for _ in range(3)]
-            time.sleep(0.2)
+            time.sleep(0.8)
             if how == signal.SIGINT:
                 os.killpg(server.process.pid, how)  # a terminal tells everybody
             else:

@@ -185,7 +185,7 @@ def test_an_ingress_replica_killed_mid_request_costs_no_later_request(together: 
     victim = together.post(frames_of(1))[1]["pid"]
     with ThreadPoolExecutor(6) as pool:
         slow = [pool.submit(together.post, first_byte(DAWDLES)) for _ in range(6)]
-        time.sleep(0.3)
+        time.sleep(0.8)
         os.kill(victim, signal.SIGKILL)
         statuses = [future.result()[0] for future in slow]
     assert set(statuses) <= {200, 500, 503}
@@ -232,7 +232,7 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(serving: None, tmp_p
     with up(tmp_path, "drains", Placement.TOGETHER) as running, ThreadPoolExecutor(2) as pool:
         running.post(frames_of(1))
         slow = pool.submit(running.post, first_byte(DAWDLES))
-        time.sleep(0.2)
+        time.sleep(0.8)
         drained = running.ingress("drain")
         until(lambda: running.post(frames_of(1)) == (503, {"code": "shutting_down"}), 5)
         assert slow.result()[0] == 200
