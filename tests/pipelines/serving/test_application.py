@@ -30,7 +30,7 @@ from pipelines.serving.served import INLINE_BYTES, handle_of, sent
 from pipelines.serving.service import Service
 from tests.serving_parts import DAWDLES, DIES, FAILS, PARTS, SIDE, FrameHead, Head, Tower
 
-ROOM = Room(cpus=2)
+ROOM = Room(cpus=0.6)  # three applications fit beside each other into the two CPUs of the tests' Ray
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def serving() -> Iterator[None]:
     """One Ray and one Serve for the file, with the switches that `nightjar serve` sets."""
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT)
-    with ray_up(cpus=6):  # three applications of ROOM beside each other
+    with ray_up(cpus=2):
         from ray import serve
 
         serve.start(http_options={"host": "127.0.0.1", "port": PORT}, logging_config=LOGGING)

@@ -28,6 +28,7 @@ from pipelines.serving.service import Plan, Service, plan
 from tests.serving_parts import HOUSE
 
 NAMES = [spec.name for spec in BUNDLES["lite"].specs if spec.reads is not InputKind.EMBEDDING]
+ROOM = Room(cpus=1.6)  # of the two CPUs that the tests' Ray has
 APART = Service(placement=Placement.APART)
 with socket.socket() as found:
     found.bind(("127.0.0.1", 0))
@@ -39,13 +40,13 @@ def serving(lite: Any) -> Iterator[None]:
     """The house on Ray Serve, each model in a deployment of its own."""
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT)
-    with ray_up(cpus=4):
+    with ray_up(cpus=2):
         from ray import serve
 
         serve.start(http_options={"host": "127.0.0.1", "port": PORT}, logging_config=LOGGING)
-        deploy(APART, Room(cpus=4), "real", parts=HOUSE)
+        deploy(APART, ROOM, "real", parts=HOUSE)
         yield
-        serve.delete("real")
+        serve.shutdown()
     os.environ.clear()
     os.environ.update(before)
 
