@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,19 @@ OPTIONS = {
     "libx265": {"x265-params": "log-level=none"},
     "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"},
 }
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does for root: the thread that encodes gets real-time priority, and keeps it.
+
+    All that the thread starts later inherits it, and two spinning threads with that priority leave two cores to nobody.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def shade(index: int) -> int:
@@ -86,6 +101,7 @@ class SoundTrack:
         return converted
 
 
+@same_scheduling()
 def write_film(
     path: Path,
     *,

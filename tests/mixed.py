@@ -14,6 +14,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from tests.footage import same_scheduling
+
 VIDEO = {  # name -> (container, encoder, pixel format)
     "mp4-h264": ("mp4", "libx264", "yuv420p"),
     "mov-h264": ("mov", "libx264", "yuv420p"),
@@ -41,6 +43,7 @@ class Sample:
     codes: frozenset[str | None]  # allowed error codes; None is a video wholly seen
 
 
+@same_scheduling()
 def write_video(
     path: Path, kind: str, *, seconds: float = 2.0, size: tuple[int, int] = (160, 96), seed: int = 0
 ) -> None:

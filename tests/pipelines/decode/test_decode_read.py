@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -99,7 +100,9 @@ def test_a_clock_that_does_not_begin_at_zero(tmp_path: Path, decoder: str, suffi
 
 
 def test_av1_goes_to_pyav(tmp_path: Path) -> None:
+    scheduling = os.sched_getscheduler(0)
     seen = watch(write_film(tmp_path / "a.mp4", codec="libsvtav1"))
+    assert os.sched_getscheduler(0) == scheduling
     assert seen.end is not None
     assert (seen.end.decoder, seen.error, seen.frame_ms) == ("pyav", None, [0, 1000, 2000])
 
