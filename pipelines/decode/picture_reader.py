@@ -25,14 +25,20 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArra
             limits.check_pixels(*picture.size)
             others = getattr(picture, "n_frames", 1) - 1
             picture.draft("RGB", sampling.frame_size(*picture.size))
-            upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
+            opaque = _on_white(_eight_bits(ImageOps.exif_transpose(picture)))
     except MediaError:
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
         raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
-    size = sampling.frame_size(*upright.size)
-    on_white = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
-    return np.asarray(on_white.resize(size, Image.Resampling.BICUBIC), np.uint8)[None], others
+    size = sampling.frame_size(*opaque.size)
+    return np.asarray(opaque.resize(size, Image.Resampling.BICUBIC), np.uint8)[None], others
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    clear = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
