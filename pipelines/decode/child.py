@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import signal
 import subprocess
@@ -18,11 +19,13 @@ import pyarrow as pa
 
 from model_registry.errors import NightjarError
 from pipelines.decode.limits import Limits, Sampling
+from pipelines.decode.watchdog import Watchdog
 from pipelines.decode.worker import READY, Request
 from pipelines.processes import start
 from pipelines.rows import WINDOWS, ErrorCode, MediaError
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+PIPE_BYTES = 1 << 20  # some frames, where Linux gives 64 kB: fewer turns between child and parent
 START_SECONDS = 120.0  # the imports, from a cold disk
 KILLS_FORGIVEN = 3  # a video, or a start: whoever is killed oftener may be what fills the memory
 DYING_SECONDS = 2.0  # between the end of a pipe and the exit status
@@ -82,10 +85,10 @@ class DecodeChild:
         process, stdin, stdout = self._running()
         stdin.write(request.to_line())
         stdin.flush()
-        with _Watchdog(process, self.limits.stall_seconds, stalled):
+        with Watchdog(process, self.limits.stall_seconds, stalled):
             stream = pa.ipc.open_stream(stdout)
         while True:
-            with _Watchdog(process, self.limits.stall_seconds, stalled):
+            with Watchdog(process, self.limits.stall_seconds, stalled):
                 try:
                     batch = stream.read_next_batch()
                 except StopIteration:
@@ -107,7 +110,7 @@ class DecodeChild:
             with tempfile.TemporaryFile() as said:
                 self.process, self.videos = self._launch(said), 0
                 atexit.register(self.close)
-                with _Watchdog(self.process, START_SECONDS, stalled := threading.Event()):
+                with Watchdog(self.process, START_SECONDS, stalled := threading.Event()):
                     greeting = self.process.stdout.readline() if self.process.stdout else b""
                 if greeting == READY:
                     return self.process
@@ -121,13 +124,16 @@ class DecodeChild:
 
     def _launch(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "pipelines.decode.worker", str(os.getpid())]
-        return start(
+        process = start(
             [*command, str(self.limits.child_memory_mb)],
             env=THREADS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
+        if process.stdout:
+            _widen(process.stdout)
+        return process
 
     def close(self, grace_seconds: float = 0) -> int | None:
         """Kill the child and return its exit status: negative for the signal that ended it, None if it was alive."""
@@ -147,28 +153,14 @@ class DecodeChild:
         return ended
 
 
+def _widen(pipe: IO[bytes]) -> None:
+    with suppress(OSError):  # a user may have only so much in pipes
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
 def _close_quietly(pipe: IO[bytes]) -> None:
     with suppress(OSError):  # what could not be written to the dead is lost
         pipe.close()
-
-
-class _Watchdog:
-    """Kill the process unless the block is left in time. Only time spent waiting for it counts."""
-
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float, stalled: threading.Event) -> None:
-        self.process, self.stalled = process, stalled
-        self.timer = threading.Timer(seconds, self._kill)
-        self.timer.daemon = True
-
-    def _kill(self) -> None:
-        self.stalled.set()
-        self.process.kill()
-
-    def __enter__(self) -> None:
-        self.timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.timer.cancel()
 
 
 @dataclass(frozen=True)
