@@ -128,7 +128,7 @@ class Net:
         if missing := _names() - set(tensors):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         table = torch.from_numpy(table_VD).to(device)
-        return cls(table, tensors.pop("scale"), tensors.pop("lo"), tensors, float(kept["eps"]))
+        return cls(table, tensors.pop("scale"), tensors.pop("lo"), _laid_out(tensors), float(kept["eps"]))
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> list[Vector]:
         """Return float32 [D] for each line of ids."""
@@ -150,7 +150,7 @@ class Net:
         part_P = pieces_P % CHUNKS
         embedded_PD = self.table_VD[pieces_P].float() * self.scale_K[part_P, None] + self.lowest_K[part_P, None]
         projected = [embedded_PD @ self.weights[f"proj{width}"] for width, _ in WINDOWS]
-        bias, gain, shift = (self._joined(name) for name in ("proj_b", "ln_g", "ln_b"))
+        bias, gain, shift = (self.weights[f"{name} joined"] for name in ("proj_b", "ln_g", "ln_b"))
         x_PX = self._normal(torch.cat(projected, dim=1) + bias, gain, shift)
         features = [embedded_PD[which_T]]
         for (width, before), x_PC in zip(WINDOWS, torch.split(x_PX, CHANNELS, dim=1), strict=True):
@@ -169,8 +169,7 @@ class Net:
         import torch
 
         width = rows_TW.shape[1]
-        weight_CK = self.weights[f"w{layer}"].view(width, CHANNELS, CHANNELS).transpose(0, 1).reshape(CHANNELS, -1)
-        slots = (torch.nn.functional.pad(x_RC, (0, 0, 0, 1)) @ weight_CK).view(-1, CHANNELS)
+        slots = (torch.nn.functional.pad(x_RC, (0, 0, 0, 1)) @ self.weights[f"w{layer}"]).view(-1, CHANNELS)
         at_TW = rows_TW * width + torch.arange(width, device=rows_TW.device)
         summed_TC = torch.nn.functional.embedding_bag(at_TW, slots, mode="sum")
         return torch.relu(summed_TC + self.weights[f"b{layer}"])
@@ -187,16 +186,23 @@ class Net:
         z_ND = torch.tanh(y_NE @ w["p3"] + torch.relu(y_NE @ w["d2"]) @ w["d3"])
         return torch.nn.functional.normalize(z_ND, dim=1)
 
-    def _joined(self, name: str) -> Tensor:
-        """One weight of the three convolutions, side by side."""
-        import torch
-
-        return torch.cat([self.weights[f"{name}{width}"] for width, _ in WINDOWS])
-
     def _normal(self, x_RX: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
         import torch
 
         return torch.nn.functional.layer_norm(x_RX, x_RX.shape[1:], gain, shift, self.eps)
+
+
+def _laid_out(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the network reads them: all slots of a convolution side by side [C, W * C], what the three add in one."""
+    import torch
+
+    for width, _ in WINDOWS:
+        for layer in (f"w1_{width}", f"w2_{width}"):
+            by_slot_WCC = weights[layer].view(width, CHANNELS, CHANNELS)
+            weights[layer] = by_slot_WCC.transpose(0, 1).reshape(CHANNELS, -1).contiguous()
+    for name in ("proj_b", "ln_g", "ln_b"):
+        weights[f"{name} joined"] = torch.cat([weights[f"{name}{width}"] for width, _ in WINDOWS])
+    return weights
 
 
 def _names() -> set[str]:
