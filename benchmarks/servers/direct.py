@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import pickle
+import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.servers.screener import Screener
-from model_registry.bundles import PinnedBundle
-from pipelines.decode.limits import Limits, Sampling
-from pipelines.risk.policy import load_policy
-from pipelines.serving.contract import FIRST_SCREENING, Upload
-from pipelines.serving.examiner import Examiner
-from pipelines.text.words.lexicon import load_lexicons
+from pipelines.serving.application import Layout
+from pipelines.serving.contract import FIRST_SCREENING, Checker, Upload
+from pipelines.serving.ingress import examiner
+from pipelines.serving.placement import Room, placed
+from pipelines.serving.service import APP, Service, plan
 
 CALLS = 150
 BATCH = 16
@@ -28,12 +28,9 @@ BATCHED_S = 10.0
 
 def main(bundle_file: str, threads: int, pictures: list[str]) -> dict[str, object]:
     """Measure both."""
-    bundle: PinnedBundle = pickle.loads(Path(bundle_file).read_bytes())
-    sampling = Sampling(frame_side=bundle.frame_side)
-    examiner = Examiner.of(bundle, load_policy("default"), sampling, Limits(), load_lexicons(), threads=threads)
-    examiner.warm()
-    one_ms = [asyncio.run(_examined_ms(examiner, pictures[n % len(pictures)], n)) for n in range(CALLS)]
-    examiner.close()
+    checker = served_here()
+    one_ms = [asyncio.run(_examined_ms(checker, pictures[n % len(pictures)], n)) for n in range(CALLS)]
+    checker.close()  # type: ignore[attr-defined]  # before the cores go to the batches
     screener = Screener(bundle_file, threads)
     files = [Path(path).read_bytes() for path in pictures]
     done, began = 0, time.perf_counter()
@@ -44,9 +41,18 @@ def main(bundle_file: str, threads: int, pictures: list[str]) -> dict[str, objec
     return {"one_ms": one_ms[CALLS // 10 :], "batched_a_second": done / took}
 
 
-async def _examined_ms(examiner: Examiner, path: str, number: int) -> float:
+def served_here() -> Checker:
+    """What one ingress replica builds on a machine like this one."""
+    service = Service()
+    found = plan(service)
+    layout = Layout.of(service, [ref.spec for ref in found.bundle.models], Room(os.cpu_count() or 1))
+    bundle = placed(found.bundle, layout.placement, APP, lanes=layout.machine.lanes)
+    return examiner(replace(found, bundle=bundle), service, layout.machine)
+
+
+async def _examined_ms(checker: Checker, path: str, number: int) -> float:
     began = time.perf_counter()
-    await examiner.check(Upload(str(number), Path(path), title=f"a title {number}", looks=FIRST_SCREENING))
+    await checker.check(Upload(str(number), Path(path), title=f"a title {number}", looks=FIRST_SCREENING))
     return (time.perf_counter() - began) * 1000
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from model_registry.model import AnyModel, ModelRef
+from model_registry.model import AnyModel, InputKind, ModelRef
 from pipelines import predict
 from pipelines.serving.batching import Batcher
 
@@ -15,30 +15,36 @@ class Models:
     """The loaded models of one process, by what pins them; for any number of threads."""
 
     def __init__(self) -> None:
-        self._batchers: dict[tuple[ModelRef, str], Batcher] = {}
+        self._loaded: dict[tuple[ModelRef, str], AnyModel | Batcher] = {}
         self._lock = threading.Lock()
 
-    def get(self, ref: ModelRef, device: str) -> Batcher:
-        """Load a model on first use; who asks meanwhile waits for it."""
+    def get(self, ref: ModelRef, device: str, lanes: int = 1) -> AnyModel | Batcher:
+        """Load a model on first use, to compute in so many lanes; who asks meanwhile waits for it.
+
+        A head takes less time than the way to another thread: whoever asks runs it.
+        """
         with self._lock:
             key = (ref, device)
-            if key not in self._batchers:
-                self._batchers[key] = Batcher(ref.load(device))
-            return self._batchers[key]
+            if key not in self._loaded:
+                model = ref.load(device)
+                head = ref.spec.reads is InputKind.EMBEDDING
+                self._loaded[key] = model if head else Batcher(model, lanes=lanes)
+            return self._loaded[key]
 
     def keep_only(self, refs: Collection[ModelRef]) -> None:
         """Let the others go, when they have answered what they were asked."""
         with self._lock:
-            gone = [key for key in self._batchers if key[0] not in refs]
-            batchers = [self._batchers.pop(key) for key in gone]
-        for batcher in batchers:
-            batcher.close()
+            gone = [self._loaded.pop(key) for key in list(self._loaded) if key[0] not in refs]
+        for model in gone:
+            if isinstance(model, Batcher):
+                model.close()
         predict.loaded.cache_clear()  # what stays is found here again
 
     def waiting(self) -> dict[str, int]:
         """How many items wait for each model."""
         with self._lock:
-            return {batcher.spec.name: batcher.waiting for batcher in self._batchers.values()}
+            batchers = [model for model in self._loaded.values() if isinstance(model, Batcher)]
+        return {batcher.spec.name: batcher.waiting for batcher in batchers}
 
 
 HERE = Models()
@@ -49,11 +55,12 @@ class BesideRef(ModelRef):
     """A pinned model of this process: loading it again gives the one that is loaded."""
 
     device: str = "cpu"  # whatever device a stage names: who places models knows where the GPU is
+    lanes: int = 1
 
     @classmethod
-    def of(cls, ref: ModelRef, device: str = "cpu") -> BesideRef:
+    def of(cls, ref: ModelRef, device: str = "cpu", lanes: int = 1) -> BesideRef:
         """Put a model beside whoever asks it."""
-        return cls(ref.name, ref.version, ref.implementation, ref.weights, device)
+        return cls(ref.name, ref.version, ref.implementation, ref.weights, device, lanes)
 
     @property
     def plain(self) -> ModelRef:
@@ -61,5 +68,5 @@ class BesideRef(ModelRef):
         return ModelRef(self.name, self.version, self.implementation, self.weights)
 
     def load(self, device: str = "cpu") -> AnyModel:  # noqa: ARG002
-        """Return the batcher in front of the model."""
-        return HERE.get(self.plain, self.device)  # type: ignore[return-value]  # it looks like a model
+        """Return the batcher in front of the model, or a head itself."""
+        return HERE.get(self.plain, self.device, self.lanes)  # type: ignore[return-value]  # it looks like a model

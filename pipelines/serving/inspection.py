@@ -21,8 +21,9 @@ from pipelines.risk.judged import Judged, Known, Words, judge_rows
 from pipelines.rows import SIGNAL, ErrorCode, MediaError
 from pipelines.serving.contract import Answer, Look, Refused, Upload
 from pipelines.serving.in_memory import NO_CONTENT, HeldPieces, HeldReadings
-from pipelines.serving.looking import Took, failure, sampling_for
+from pipelines.serving.looking import failure, sampling_for
 from pipelines.serving.opened import Opened
+from pipelines.serving.waves import Took
 from pipelines.storage import content_hash
 from pipelines.text.told import Others
 from pipelines.text.transcripts import TRANSCRIPTS, spoken_and_shown, written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,8 @@ from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import KINDS
 from pipelines.risk.evidence import EVIDENCE_FLOOR, Strip, Thumbnails, webp
 from pipelines.rows import THUMBNAIL, WINDOWS, ErrorCode, windows_of_frames
-from pipelines.serving.contract import Look, Refused
+from pipelines.serving.contract import Look
+from pipelines.serving.waves import Aside, Step, StepFailed, Took, waves
 from pipelines.speech.heard import Heard
 from pipelines.stage import Stage, Together, Work
 
@@ -28,7 +28,6 @@ FINDS = {  # look -> the kinds of a night's features that it comes to
 OF_SOUND = frozenset({Look.SPEECH, Look.COPYRIGHT})
 OF_PICTURES = frozenset({Look.VISUAL, Look.OCR})
 KEPT = frozenset({"window_index", "last", "duration_ms", "error_code", "error_message", *KINDS})
-Took = dict[str, float]  # milliseconds by step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,24 +96,20 @@ def sampling_for(looks: frozenset[Look], sampling: Sampling) -> Sampling:
 class Group:
     """The stages of some looks, opened: one window in, what was found in it out, whatever the models do."""
 
-    def __init__(self, stages: Sequence[Stage], opened: Callable[[Stage], Work]) -> None:
-        self.works = [(stage.name, opened(stage)) for stage in stages]
+    def __init__(self, stages: Sequence[Stage], opened: Callable[[Stage], Work], aside: Aside) -> None:
+        self.waves, self.aside = waves([Step(stage, opened(stage)) for stage in stages]), aside
 
     def __call__(self, window: pa.Table, took: Took) -> pa.Table:
         """Work on one row; a model that raises costs its results and leaves the reason, as in `pipelines.guard`.
 
         What the service itself refuses (no room at a model, no time left) goes on to the caller.
         """
-        step, found = "", window
+        found = window
         try:
-            for step, work in self.works:
-                began = time.perf_counter()
-                [found] = work(found)
-                took[step] = took.get(step, 0.0) + (time.perf_counter() - began) * 1000
-        except Refused:
-            raise
-        except Exception as error:  # noqa: BLE001 whatever a model raises costs this window only
-            found = _lost(window, failure(step, error))
+            for wave in self.waves:
+                found = self.aside.through(wave, found, took)
+        except StepFailed as failed:
+            found = _lost(window, failure(failed.step, failed.error))
         return found.select([name for name in found.column_names if name in KEPT])
 
 

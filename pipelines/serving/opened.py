@@ -18,6 +18,7 @@ from pipelines.predict import loaded
 from pipelines.risk.policy import Policy
 from pipelines.serving.contract import Look, Refused, Upload
 from pipelines.serving.looking import Group, night_of, stages_of
+from pipelines.serving.waves import Aside
 from pipelines.text.night import reader_of
 from pipelines.text.read import Read, ReadTexts
 from pipelines.text.readings import Reader
@@ -63,6 +64,7 @@ class Opened:
     limits: Limits
     groups: Mapping[frozenset[Look], Group]  # by every combination of `offers`
     offers: frozenset[Look]
+    aside: Aside
     read: Read | None = None
     reader: Reader | None = None
     matcher: CopyFinder | None = None
@@ -78,15 +80,17 @@ class Opened:
         lexicons: Lexicons | None = None,
         matcher: CopyFinder | None = None,
         machines: Machines | None = None,
+        aside: int = 0,
     ) -> Opened:
-        """Load every model that some look needs."""
+        """Load every model that some look needs; `aside` threads help the one that looks."""
         machines = machines or Machines()
         bound_blas(machines.model_threads)
         offers = offered(bundle, lexicons, matcher)
         night = night_of(bundle, sampling, limits, machines)
         works = {stage: stage.open() for stage in stages_of(night, offers)}
+        beside = Aside(aside)
         groups = {
-            looks: Group(stages_of(night, looks), lambda stage: works.get(stage) or stage.open())
+            looks: Group(stages_of(night, looks), lambda stage: works.get(stage) or stage.open(), beside)
             for looks in combinations(offers)
         }
         return cls(
@@ -96,6 +100,7 @@ class Opened:
             limits=limits,
             groups=groups,
             offers=offers,
+            aside=beside,
             read=_read(bundle, lexicons, machines) if lexicons else None,
             reader=reader_of(bundle, lexicons) if lexicons else None,
             matcher=matcher,

@@ -62,12 +62,17 @@ def apart(models: Iterable[ModelSpec], placement: Placement) -> list[ModelSpec]:
     return list({spec.name: spec for spec in models if lives_apart(spec, placement)}.values())
 
 
-def placed(bundle: PinnedBundle, placement: Placement, app: str, *, on_gpu: bool = False) -> PinnedBundle:
-    """Return the same bundle whose models load as what asks a deployment, or as what is loaded here."""
+def placed(
+    bundle: PinnedBundle, placement: Placement, app: str, *, on_gpu: bool = False, lanes: int = 1
+) -> PinnedBundle:
+    """Return the same bundle whose models load as what asks a deployment, or as what is loaded here.
+
+    What is loaded here computes in so many lanes on the CPU, and in one on the GPU.
+    """
 
     def place(ref: ModelRef) -> ModelRef:
         if lives_apart(ref.spec, placement):
             return ServedRef.of(ref, app)
-        return BesideRef.of(ref, "cuda" if on_gpu and ref.spec.gpus else "cpu")
+        return BesideRef.of(ref, "cuda") if on_gpu and ref.spec.gpus else BesideRef.of(ref, "cpu", lanes)
 
     return replace(bundle, tower=place(bundle.tower), others=tuple(place(ref) for ref in bundle.others))
