@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime
 
-from pipelines.serving.contract import Answer, Described, Upload
+from pipelines.serving.contract import Answer, Described, Upload, no_room
 
 
 class FakeChecker:
@@ -15,6 +15,7 @@ class FakeChecker:
     def __init__(self, seconds: float = 0.0, error: Exception | None = None) -> None:
         self.seconds, self.error = seconds, error
         self.seen: list[tuple[Upload, bytes]] = []
+        self.full = False
 
     async def check(self, upload: Upload, deadline_s: float | None = None) -> Answer:
         """Answer in the real shapes."""
@@ -47,6 +48,11 @@ class FakeChecker:
         }
         signal = {**label, "start_ms": 0, "end_ms": 1000, "evidence_ms": 500, "source": "fake@1", "detail": "a fake"}
         return Answer(verdict, signals=[signal] if risky else [], took_ms={"models": 1.0})
+
+    def admit(self) -> None:
+        """Say no where it was told that it is full."""
+        if self.full:
+            raise no_room("the fake")
 
     def described(self) -> Described:
         """One model that scores weapons."""

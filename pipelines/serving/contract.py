@@ -77,6 +77,9 @@ class Checker(Protocol):
         A damaged file is an answer with `error_code`, never an exception.
         """
 
+    def admit(self) -> None:
+        """Raise Refused where `check` would for want of room; costs nothing, and is asked before a body is read."""
+
     def described(self) -> Described:
         """Say which versions answer now."""
 

@@ -36,17 +36,23 @@ class Crew(Generic[Tool, Out]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Callable[[Tool], Out]) -> Future[Out]:
-        """Queue a job; raises Refused where the queue is full or the crew has closed."""
+    def submit(self, job: Callable[[Tool], Out], within_s: float | None = None) -> Future[Out]:
+        """Queue a job; raises what `admit` raises."""
         future: Future[Out] = Future()
         with self._news:
-            if self._closed:
-                raise Refused(503, "shutting_down", f"{self.name} is shutting down; try again", SHORTEST_WAIT_S)
-            if len(self._jobs) >= self.queue_size + self._idle:
-                raise no_room(self.name, self._wait_s())
+            self.admit(within_s)
             self._jobs.append((job, future))
             self._news.notify()
         return future
+
+    def admit(self, within_s: float | None = None) -> None:
+        """Raise Refused where the queue is full, or too long for a job to come in time, or the crew has closed."""
+        if self._closed:
+            raise Refused(503, "shutting_down", f"{self.name} is shutting down; try again", SHORTEST_WAIT_S)
+        queued = len(self._jobs) - self._idle
+        late = within_s is not None and queued > 0 and self._mean_s * queued / len(self._threads) > within_s
+        if queued >= self.queue_size or late:
+            raise no_room(self.name, self._wait_s())
 
     def forget(self, future: Future[Out]) -> bool:
         """Take a job out of the queue, and whatever it holds; False where it runs already or has ended."""

@@ -36,6 +36,11 @@ class _InUse:
                 self.idle.set()
 
 
+def stopping() -> Refused:
+    """503 for who comes while the service stops."""
+    return Refused(503, "shutting_down", "the service is stopping; try again", retry_after_s=2.0)
+
+
 class Present:
     """A Checker that hands every request to the one of the day; lives on one event loop."""
 
@@ -46,8 +51,14 @@ class Present:
     async def check(self, upload: Upload, deadline_s: float | None = None) -> Answer:
         """Ask the present one; a request that has begun stays with it to the end. Refused while the service stops."""
         if self._drains:
-            raise Refused(503, "shutting_down", "the service is stopping; try again", retry_after_s=2.0)
+            raise stopping()
         return await self._now.check(upload, deadline_s)
+
+    def admit(self) -> None:
+        """Raise Refused where the present one has no room, or none answers any more."""
+        if self._drains:
+            raise stopping()
+        self._now.checker.admit()
 
     def described(self) -> Described:
         """What answers now."""

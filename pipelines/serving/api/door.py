@@ -27,6 +27,7 @@ from pipelines.serving.api.shown import refuse_unseen, shown, shown_models, show
 from pipelines.serving.contract import Checker, Refused
 from pipelines.serving.videos import Hook, Videos
 
+DRAINED = 1 << 20  # bytes of a body that is read to be thrown away
 TRUE = {"1", "true", "yes"}
 
 
@@ -77,6 +78,7 @@ class _Door:
         self.videos, self.fetcher = videos, fetcher
 
     async def check(self, request: Request) -> Response:
+        await self._room(request)
         async with (
             self._in_time(request) as deadline_s,
             received(request, self.settings, self.fetcher) as fields,
@@ -87,6 +89,7 @@ class _Door:
         return _json(shown(answer, evidence=_wants(request, "evidence")))
 
     async def moderations(self, request: Request) -> Response:
+        await self._room(request)
         async with self._in_time(request) as deadline_s, private_folder() as folder:
             said = await json_body(request)
             inputs = await inputs_of(said.get("input"), folder, self.fetcher, self.settings)
@@ -134,6 +137,17 @@ class _Door:
             self.metrics.videos.labels("queued").set(load.queued)
             self.metrics.videos.labels("running").set(load.running)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _room(self, request: Request) -> None:
+        """Raise Refused where there is no room. A short body is read all the same: then the connection can stay."""
+        try:
+            self.checker_of().admit()
+        except Refused:
+            told = request.headers.get("content-length", "")
+            if told.isdecimal() and int(told[:12]) <= DRAINED:
+                async for _ in request.stream():
+                    pass
+            raise
 
     def _videos(self) -> Videos:
         if self.videos is None:

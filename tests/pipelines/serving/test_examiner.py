@@ -148,6 +148,8 @@ def test_a_full_queue_refuses_at_once_and_empties_again(slow, green):
         await tower.has_begun()
         assert examiner.waiting == 2
         began = time.monotonic()
+        with pytest.raises(Refused, match="no room"):
+            examiner.admit()
         with pytest.raises(Refused) as refused:
             await examiner.check(Upload("too many", green))
         assert time.monotonic() - began < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import json
@@ -186,6 +187,31 @@ def test_a_bug_is_a_500_without_its_inside(checker):
     found = client_of(checker).post("/v1/check", json={"text": "a"})
     assert error_of(found) == (500, "internal_error")
     assert "secret" not in found.text
+
+
+@pytest.mark.parametrize("path", ["/v1/check", "/v1/moderations"])
+@pytest.mark.parametrize(("told", "read_to"), [(2_000_000, 0), (2_000, 2_000)])
+def test_who_finds_no_room_is_told_so_before_a_long_body_is_read(checker, path, told, read_to):
+    checker.full = True
+    read: list[int] = []
+
+    async def receive():
+        read.append(1000)
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": sum(read) < told}
+
+    sent: list[dict] = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path}
+    scope |= {"raw_path": path.encode(), "query_string": b"", "headers": [(b"content-length", str(told).encode())]}
+    asyncio.run(build(lambda: checker, Settings())(scope, receive, send))
+    headers = dict(sent[0]["headers"])
+    assert (sent[0]["status"], headers[b"retry-after"]) == (429, b"1")
+    assert headers.get(b"connection") == (None if read_to else b"close")  # a connection with bytes left is of no use
+    assert sum(read) == read_to
+    assert checker.seen == []
 
 
 def test_a_caller_may_say_how_long_it_waits(checker):
