@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         with _told_to_stop():
             found = plan(service)
             _check_bank(found)
-            with _up(args.host, args.port) as (resources, address):
+            with _up(args.host, args.port, service.replicas) as (resources, address):
                 _serve(service, found, resources, address)
     except (_Stop, SystemExit):  # Ray's handler exits
         progress.say("stopped before it was ready")
@@ -140,19 +140,30 @@ def _write_config(path: Path, service: Service, host: str, port: int) -> int:
 
 
 @contextmanager
-def _up(host: str, port: int) -> Iterator[tuple[Mapping[str, float], str]]:
-    """Ray and Ray Serve; yields what the cluster has and the address that answers."""
-    from pipelines.serving.application import ENVIRONMENT
+def _up(host: str, port: int, replicas: int) -> Iterator[tuple[Mapping[str, float], str]]:
+    """Ray and Ray Serve; yields what the cluster has and the address that answers.
 
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if not os.environ.get("RAY_ADDRESS"):
+    Proxies answer on a cluster, which may have many machines; on a Ray of our own the replicas do, through a relay.
+    """
+    from pipelines.serving.application import ENVIRONMENT, direct_ingress
+    from pipelines.serving.relay import HERE, Relay, free_block, written
+
+    own = not os.environ.get("RAY_ADDRESS")
+    if own:
         _refuse_taken(host, port)
+    block = free_block() if own else range(0)
+    for name, value in (ENVIRONMENT | direct_ingress(block)).items():
+        os.environ.setdefault(name, value)
     with session.ray_up() as resources:
         from pipelines.serving.running import start
 
-        with _told_to_stop():  # again: Ray puts a handler of its own in place of ours
-            yield resources, start(host, port)
+        with _told_to_stop(), ExitStack() as after:  # again: Ray puts a handler of its own in place of ours
+            if own:
+                start(HERE, block[0])
+                after.enter_context(closing(Relay(host, port, block, replicas)))
+            else:
+                start(host, port)
+            yield resources, written(host, port)
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -16,6 +16,7 @@ from pipelines.serving.service import APP, Service
 INGRESS = "ingress"
 MOST_REQUESTS = 512  # open at one ingress replica; the door says no long before, in words
 MODEL_SHARE = 0.5  # of the cores, for models that live apart; the ingress decodes on the rest
+WAITING_FOR_DECODERS = 2  # workers beside those that keep the cores busy
 INGRESS_GB = 1.5  # without models: Python, torch, Arrow, two decode children
 IMPORT_PATH = "pipelines.serving.application:app"
 # Each measured on two cores with a bare ingress and a body of 60 kB: together they take its p50 from 10.9 to 5.4 ms.
@@ -27,6 +28,24 @@ ENVIRONMENT = {
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
     "RAY_SERVE_LOG_TO_STDERR": "0",
 }
+
+
+def direct_ingress(block: range) -> dict[str, str]:
+    """What lets the ingress replicas of one machine listen by themselves, on all ports of a block but the first.
+
+    They answer callers there: they get no less of the cores than whatever else runs.
+    """
+    if not block:
+        return {}
+    return {
+        "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(block[1]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(block[-1]),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # no load balancer has to notice first
+        "RAY_worker_niceness": "0",  # else 15
+    }
+
+
 LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
 
 
@@ -63,8 +82,8 @@ class Layout:
             ingress_bytes=int(INGRESS_GB * 1e9) + sum(spec.memory_mb << 20 for spec in beside),
             machine=Machine(
                 placement,
-                threads=1 if alone else max(1, cores // service.replicas),
-                workers=service.workers or max(2, cores // service.replicas),
+                lanes=1 if alone else max(1, cores // service.replicas),
+                workers=service.workers or cores // service.replicas + WAITING_FOR_DECODERS,
                 on_gpu=bool(gpus),
                 app=app,
             ),

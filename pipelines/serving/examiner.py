@@ -28,7 +28,7 @@ from pipelines.serving.inspection import inspect
 from pipelines.serving.opened import CopyFinder, Opened
 from pipelines.text.words.lexicon import Lexicons
 
-QUEUE_SIZE = 32  # uploads that wait for a worker
+QUEUE_SIZE = 16  # uploads that wait for a worker
 PICTURE_SIZE = (320, 240)  # pixels of the picture that warms up
 
 
@@ -71,23 +71,27 @@ class Examiner:
         workers: int = 1,
         threads: int = 1,
         gpus: float = 0.0,
+        aside: int = 0,
         queue_size: int = QUEUE_SIZE,
     ) -> Self:
-        """Load all models, each once with so many threads a call, on the GPU where there is a share of one."""
+        """Load all models, each once with so many threads a call, on the GPU where there is a share of one.
+
+        `aside` threads run models that need nothing of each other beside the worker that has the upload.
+        """
         machines = Machines(model_threads=threads, model_gpus=gpus)
-        opened = Opened.of(bundle, policy, sampling, limits, lexicons, matcher, machines)
+        opened = Opened.of(bundle, policy, sampling, limits, lexicons, matcher, machines, aside)
         return cls(opened, described(bundle, policy, lexicons, matcher), workers, queue_size)
 
     async def check(self, upload: Upload, deadline_s: float | None = None) -> Answer:
         """Look at one upload and judge it.
 
-        Raises Refused: 429 where the queue is full, 504 where the deadline passes, 503 while closing, 400 where nothing
-        here can look at it. A caller that goes away or is too late leaves the queue at once; what already runs stops at
-        the next window.
+        Raises Refused: 429 where the queue is full or its end too far away, 504 where the deadline passes, 503 while
+        closing, 400 where nothing here can look at it. A caller that goes away or is too late leaves the queue at once;
+        what already runs stops at the next window.
         """
         self._opened.looks_at(upload)
         patience = Patience(None if deadline_s is None else time.monotonic() + deadline_s)
-        future = self._crew.submit(partial(self._examine, upload, patience))
+        future = self._crew.submit(partial(self._examine, upload, patience), deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
                 return await asyncio.wrap_future(future)
@@ -108,6 +112,10 @@ class Examiner:
         """Say which versions answer."""
         return self._described
 
+    def admit(self) -> None:
+        """Raise Refused where the queue is full."""
+        self._crew.admit()
+
     @property
     def waiting(self) -> int:
         """How many uploads wait for a worker."""
@@ -124,6 +132,7 @@ class Examiner:
     def close(self) -> None:
         """Take no more uploads, let those that were taken end, then end the decode children."""
         self._crew.close()
+        self._opened.aside.close()
         for child in self._children:
             child.close()
 

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RECYCLE_AFTER = 2000  # uploads: most are pictures, whose decoder does not leak, and another child costs a second
+
 
 @dataclass(frozen=True)
 class Machine:
     """What one ingress replica has, and where its models live."""
 
     placement: Placement
-    threads: int = 1  # a call of a model
+    lanes: int = 1  # batches of one model at once, on the CPU, each on one core
     workers: int = 2
     on_gpu: bool = False
     app: str = "nightjar"
@@ -45,11 +47,11 @@ def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
         plan.bundle,
         plan.policy,
         service.sampling,
-        Limits(),
+        Limits(recycle_after=RECYCLE_AFTER),
         plan.lexicons,
-        _matcher(plan, machine.threads),
+        _matcher(plan, machine.lanes),
         workers=machine.workers,
-        threads=machine.threads,
+        aside=machine.lanes - 1,
     )
     made.warm()
     return made
@@ -147,7 +149,8 @@ class Ingress:
     def _build(self) -> Checker:
         """Pin, place, load and warm; takes a thread for seconds."""
         found = self.parts.plan(self.service)
-        bundle = placed(found.bundle, self.machine.placement, self.machine.app, on_gpu=self.machine.on_gpu)
+        here = self.machine
+        bundle = placed(found.bundle, here.placement, here.app, on_gpu=here.on_gpu, lanes=here.lanes)
         for ref in bundle.models:
             if isinstance(ref, ServedRef):
                 Served(ref).ready()

@@ -15,8 +15,8 @@ from pipelines.serving.service import APP, Service
 log = logging.getLogger(__name__)
 
 
-def start(host: str, port: int) -> str:
-    """Have Ray Serve listen and return `host:port`.
+def start(host: str, port: int) -> None:
+    """Have Ray Serve's proxies listen.
 
     Raises NightjarError where the cluster's Ray Serve listens elsewhere already: that is settled when it starts.
     """
@@ -30,7 +30,6 @@ def start(host: str, port: int) -> str:
         raise NightjarError(
             f"Ray Serve of this cluster listens on {found.host} port {found.port}, wanted {host} port {port}"
         )
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def deploy(service: Service, room: Room, app: str = APP, route: str = "/", parts: Parts | None = None) -> None:

@@ -35,7 +35,7 @@ class Service:
     placement: Placement = Placement.AUTO
     replicas: int = 1  # of the ingress
     most_replicas: int = 1  # of each model that lives apart
-    workers: int = 0  # uploads that one ingress replica looks at at once; 0: one a core, two at least
+    workers: int = 0  # uploads that one ingress replica looks at at once; 0: one a core and two more
     reload_s: float = 5.0
     drain_s: float = 30.0
     keys: str | None = None  # the file of those who may call
