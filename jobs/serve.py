@@ -19,6 +19,8 @@ import yaml
 from jobs import progress, recipes, session
 from jobs.arguments import add_interval, add_lexicons, add_models, count, seconds
 from model_registry.errors import UsageError
+from model_registry.store import ALIASES
+from pipelines.risk.policy import load_policy
 from pipelines.serving.placement import Placement
 from pipelines.serving.service import Plan, Service, plan
 
@@ -26,6 +28,8 @@ EXAMPLES = """examples:
   nightjar serve                                             # on this machine only, without keys
   nightjar keys create uploads --keys keys.json
   nightjar serve --host 0.0.0.0 --keys keys.json --bank references --policy strict.toml
+  nightjar serve --challenger challenger --shadow 0.1        # tries registered models on a tenth of the uploads
+  nightjar serve --challenger-policy strict.toml             # tries a policy; MLflow has how they differ
   nightjar serve --bundle clip-l14 --placement apart --most-replicas 4 --keys keys.json --config serve.yaml
   serve deploy serve.yaml                                    # on a cluster whose Ray is up
 """
@@ -51,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lexicons(what)
     what.add_argument("--skip", nargs="+", action="extend", choices=recipes.SKIPPABLE, default=[], help="leave out")
     add_interval(what)
+    _add_trial(parser.add_argument_group("who is tried beside it, without changing an answer"))
     how = parser.add_argument_group("how it runs")
     how.add_argument("--placement", choices=[str(name) for name in Placement], default="auto", help=_PLACEMENT)
     how.add_argument("--replicas", type=count, default=1, metavar="N", help="of the ingress (default: 1)")
@@ -58,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--reload", type=seconds, default=5.0, metavar="S", help="seconds between looks for new versions")
     how.add_argument("--drain", type=seconds, default=30.0, metavar="S", help="seconds for what runs, on stop")
     how.add_argument("--config", type=Path, metavar="OUT.yaml", help="write a file for `serve deploy`; start nothing")
+
+
+def _add_trial(trial: argparse._ArgumentGroup) -> None:
+    trial.add_argument(
+        "--challenger", choices=ALIASES, metavar="ALIAS", help="models registered so; else the champions"
+    )
+    trial.add_argument("--challenger-policy", metavar="POLICY", help="a shipped policy or a TOML file")
+    trial.add_argument("--shadow", type=_share, metavar="SHARE", help="of the uploads that it sees (default: 0.05)")
 
 
 _PLACEMENT = "a deployment a model, all models in the ingress, or as the machine suggests (default: auto)"
@@ -74,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         with _told_to_stop():
             found = plan(service)
             _check_bank(found)
+            _check_challenger(service)
             with _up(args.host, args.port, service.replicas) as (resources, address):
                 _serve(service, found, resources, address)
     except (_Stop, SystemExit):  # Ray's handler exits
@@ -83,11 +97,12 @@ def run(args: argparse.Namespace) -> int:
 
 def service_of(args: argparse.Namespace) -> Service:
     """The arguments as the application takes them; paths whole, because replicas start elsewhere."""
-    policy = str(Path(args.policy).absolute()) if Path(args.policy).is_file() else args.policy
+    if args.shadow and not (args.challenger or args.challenger_policy):
+        raise UsageError(f"--shadow {args.shadow:g} has nobody to try; give --challenger or --challenger-policy")
     return Service(
         bundle=args.bundle,
         alias=args.alias,
-        policy=policy,
+        policy=_policy(args.policy),
         bank=_whole(args.bank),
         lexicons=tuple(str(path.absolute()) for path in args.lexicon),
         skip=tuple(args.skip),
@@ -101,7 +116,15 @@ def service_of(args: argparse.Namespace) -> Service:
         videos=_whole(args.videos),
         keys=_whole(args.keys),
         door={"allow": args.allow} if args.allow else {},
+        challenger=args.challenger,
+        challenger_policy=_policy(args.challenger_policy) if args.challenger_policy else None,
+        **({"shadow": args.shadow} if args.shadow else {}),
     )
+
+
+def _policy(named: str) -> str:
+    """A file by its whole path, a shipped policy by its name."""
+    return str(Path(named).absolute()) if Path(named).is_file() else named
 
 
 def refuse_open(host: str, keys: Path | None) -> None:
@@ -128,6 +151,12 @@ def _check_bank(found: Plan) -> None:
         from pipelines.copyright.bank.reader import BankReader
 
         BankReader.open(found.bank).space.demand(found.bundle.tower.source)
+
+
+def _check_challenger(service: Service) -> None:
+    """A policy that is none is said at once; models that cannot be had cost the champion nothing."""
+    if service.tried:
+        load_policy(service.tried.policy)
 
 
 def _write_config(path: Path, service: Service, host: str, port: int) -> int:
@@ -215,6 +244,13 @@ def _told_to_stop() -> Iterator[None]:
 
 def _whole(path: Path | None) -> str | None:
     return str(path.absolute()) if path else None
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share, allowed are more than 0 and at most 1")
+    return share
 
 
 def _port(text: str) -> int:

@@ -13,6 +13,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def register(name: str, files: Mapping[str, Path], alias: str | None = None) -> 
     """Upload the files (artifact name -> file or folder) as a new version of model `name`; return its number."""
     _check_files(name, files)
     if alias:
-        _check_alias(alias)
+        check_alias(alias)
     with _using_store():
         client = connect()
         run = client.create_run(experiment_id(client, EXPERIMENT), run_name=f"register {name}")
@@ -147,14 +148,15 @@ def _check_files(name: str, files: Mapping[str, Path]) -> None:
         raise UsageError(f"there is no file and no folder of files at {', '.join(absent)}")
 
 
-def _check_alias(alias: str) -> None:
+def check_alias(alias: str) -> None:
+    """Raise UsageError for an alias that no version can have."""
     if alias not in ALIASES:
         raise UsageError(f"alias {alias!r} is not known; allowed: {', '.join(ALIASES)}")
 
 
 def promote(name: str, version: str, alias: str = "champion") -> None:
     """Point `alias` at a version."""
-    _check_alias(alias)
+    check_alias(alias)
     if version not in (found := registered_versions(name)):
         raise UsageError(f"model {name} has no registered version {version}; found: {', '.join(found) or 'none'}")
     with _using_store():
@@ -163,7 +165,7 @@ def promote(name: str, version: str, alias: str = "champion") -> None:
 
 def demote(name: str, alias: str) -> None:
     """Take an alias away, so that jobs run the version built in; without the alias nothing happens."""
-    _check_alias(alias)
+    check_alias(alias)
     if any(alias in aliases for aliases in registered_versions(name).values()):
         with _using_store():
             connect().delete_registered_model_alias(name, alias)
@@ -187,12 +189,18 @@ def registered_versions(name: str) -> dict[str, tuple[str, ...]]:
 
 def resolve(name: str, alias: str) -> RegisteredVersion | None:
     """Return the version that `alias` names with its files on this machine, or None if it names none."""
-    _check_alias(alias)
+    check_alias(alias)
     for version, aliases in registered_versions(name).items():
         if alias in aliases:
             with _using_store():
                 return RegisteredVersion(f"mlflow-{version}", _local(connect(), name, version))
     return None
+
+
+def fetched(name: str, version: str) -> RegisteredVersion:
+    """Return a version by its name in verdicts ("mlflow-3"), whatever alias it has, with its files on this machine."""
+    with _using_store():
+        return RegisteredVersion(version, _local(connect(), name, version.removeprefix("mlflow-")))
 
 
 def _local(client: Any, name: str, version: str) -> tuple[tuple[str, str], ...]:
@@ -245,3 +253,27 @@ def digest(path: Path) -> str:
         return sha256_of(path)
     lines = [f"{file.relative_to(path)} {sha256_of(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def start_run(experiment: str, name: str, tags: Mapping[str, str]) -> str:
+    """Begin a run that steps are logged to, and return its id."""
+    with _using_store():
+        client = connect()
+        return str(client.create_run(experiment_id(client, experiment), run_name=name, tags=dict(tags)).info.run_id)
+
+
+def log_step(run_id: str, step: int, metrics: Mapping[str, float], files: Mapping[str, str]) -> None:
+    """Add a value to each metric of a run, and put files in place of those of the step before."""
+    with _using_store():
+        from mlflow.entities import Metric
+
+        client, now = connect(), time.time_ns() // 1_000_000
+        client.log_batch(run_id, metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()])
+        for name, text in files.items():
+            client.log_text(run_id, text, name)
+
+
+def end_run(run_id: str) -> None:
+    """Say that no more comes."""
+    with _using_store():
+        connect().set_terminated(run_id)

@@ -87,7 +87,7 @@ class SmallChecker:
     """Frames are the bytes of the file; every model of the bundle scores them."""
 
     def __init__(self, plan: Plan) -> None:
-        self.bundle = plan.bundle
+        self.bundle, self.policy = plan.bundle, plan.policy
         self.models = {found.name: found.load() for found in plan.bundle.models}
 
     async def check(self, upload: Upload, deadline_s: float | None = None) -> Answer:
@@ -102,10 +102,12 @@ class SmallChecker:
         heads = predict_all(self.models["head"], list(vectors))
         beside = predict_all(self.models["frame_head"], frames)
         scores = {"heads": heads.tolist(), "beside": beside.tolist(), "pids": vectors[:, 4].astype(int).tolist()}
-        return Answer({"video_id": upload.upload_id, "bundle": self.bundle.id, **scores})
+        judged = {"suggestion": "pass" if self.bundle.tower.version == "1" else "review", "labels": []}
+        ids = {"video_id": upload.upload_id, "bundle": self.bundle.id, "policy": self.policy.id}
+        return Answer({**ids, "content_sha256": None, **judged, **scores})
 
     def described(self) -> Described:
-        return Described(self.bundle.id, "default@1", "1", None, None, ())
+        return Described(self.bundle.id, self.policy.id, "1", None, None, ())
 
 
 def small_checker(plan: Plan, service: Service, machine: Machine) -> Checker:

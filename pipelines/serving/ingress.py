@@ -6,18 +6,20 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_registry.model import ModelRef
 from pipelines.serving.beside import HERE, BesideRef
 from pipelines.serving.contract import Checker
+from pipelines.serving.keeping import Keeping
 from pipelines.serving.placement import Placement, placed
 from pipelines.serving.reload import Present, Reloader
 from pipelines.serving.replica import check_gpu
 from pipelines.serving.served import Served, ServedRef
 from pipelines.serving.service import Plan, Service, plan, versions
+from pipelines.serving.trial import House, Trial
 
 if TYPE_CHECKING:
     from pipelines.copyright.online import OnlineBank
@@ -111,21 +113,24 @@ class Ingress:
     async def __init__(self, service: Service, machine: Machine, parts: Parts, *_models: Any) -> None:  # type: ignore[misc]
         _be_quiet()
         self.service, self.machine, self.parts = service, machine, parts
-        self._keeps: frozenset[ModelRef] = frozenset()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._keeping, self._tasks = Keeping(), set[asyncio.Task[None]]()
         self._answering = await asyncio.to_thread(parts.versions, service)
         self.present = Present(await asyncio.to_thread(self._build))
         self.videos = parts.videos(service)
         self.reloader = Reloader(
             self.present, lambda: parts.versions(service), self._build, self._retire, service.reload_s
         )
+        self.trial = self._trial()
+        self.checker: Checker = self.trial.shadow if self.trial else self.present
 
     def __serve_build_asgi_app__(self) -> Any:
         """Hand Ray Serve the door; it calls this after the constructor, on the loop that will answer."""
         self._start(self.reloader.run(self._answering))
+        for work in self.trial.work() if self.trial else ():
+            self._start(work)
         if self.videos:
-            self._start(self.videos.run(lambda: self.present))
-        return self.parts.door(lambda: self.present, self.service, self.videos)
+            self._start(self.videos.run(lambda: self.checker))
+        return self.parts.door(lambda: self.checker, self.service, self.videos)
 
     def check_health(self) -> None:
         """Raise where the GPU of this process no longer answers."""
@@ -141,27 +146,41 @@ class Ingress:
         """What answers here, and what keeps something newer from it."""
         described = self.present.described()
         said = {"bundle": described.bundle, "policy": described.policy, "bank": described.bank}
-        return {**said, "reloads": self.reloader.reloads, "trouble": self.reloader.trouble, "waiting": HERE.waiting()}
+        loaded = {"reloads": self.reloader.reloads, "trouble": self.reloader.trouble, "waiting": HERE.waiting()}
+        return {**said, **loaded, "shadow": self.trial.state() if self.trial else None}
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(asyncio.get_running_loop().create_task(work))
 
+    def _trial(self) -> Trial | None:
+        """One looks at one upload at a time for the challenger, beside those who look for callers."""
+        if (tried := self.service.tried) is None:
+            return None
+        load = partial(self._load, machine=replace(self.machine, workers=1))
+        house = House(self.parts.plan, self.parts.versions, load, self._retire)
+        return Trial(self.present, self.service, tried, house)
+
     def _build(self) -> Checker:
-        """Pin, place, load and warm; takes a thread for seconds."""
-        found = self.parts.plan(self.service)
-        here = self.machine
+        return self._load(self.parts.plan(self.service), self.service, self.machine)
+
+    def _load(self, found: Plan, service: Service, machine: Machine) -> Checker:
+        """Place, load and warm; takes a thread for seconds. What another checker here has loaded is used again."""
+        here = machine
         bundle = placed(found.bundle, here.placement, here.app, on_gpu=here.on_gpu, lanes=here.lanes)
         for ref in bundle.models:
             if isinstance(ref, ServedRef):
                 Served(ref).ready()
-        self._keeps = frozenset(ref.plain for ref in bundle.models if isinstance(ref, BesideRef))
-        return self.parts.checker(Plan(bundle, found.policy, found.lexicons, found.bank), self.service, self.machine)
+        refs = [ref.plain for ref in bundle.models if isinstance(ref, BesideRef)]
+        with self._keeping.building(refs):
+            checker = self.parts.checker(replace(found, bundle=bundle), service, machine)
+            self._keeping.keep(checker, refs)
+        return checker
 
     def _retire(self, checker: Checker) -> None:
         """Close what answers no more, and let go of the models that only it used."""
         if close := getattr(checker, "close", None):
             close()
-        HERE.keep_only(self._keeps)
+        self._keeping.let_go(checker)
 
     async def __del__(self) -> None:
         """Ray Serve awaits this when the last request has ended."""
@@ -170,6 +189,8 @@ class Ingress:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.videos:
             self.videos.close()
+        if self.trial:
+            await self.trial.close()
         await asyncio.to_thread(self._retire, self.present.checker)
         await super().__del__()  # type: ignore[misc]  # the wrapper that Ray Serve puts this class into ends the app
 

@@ -86,6 +86,22 @@ class Present:
         return self._drains
 
 
+@dataclass(frozen=True)
+class Tidings:
+    """What a reloader says at the terminal."""
+
+    done: Callable[[Checker], str]  # of the one that was put in place
+    failed: str  # before the reason
+
+
+def _answers(checker: Checker) -> str:
+    described = checker.described()
+    return f"from now on bundle {described.bundle} and policy {described.policy} answer"
+
+
+ANSWERS = Tidings(_answers, "what should answer cannot be loaded, the versions before answer on")
+
+
 class Reloader:
     """Polls the versions that should answer, and builds another checker beside the old one when they change.
 
@@ -99,8 +115,9 @@ class Reloader:
         build: Callable[[], Checker],
         retire: Callable[[Checker], None],
         every_s: float,
+        tidings: Tidings = ANSWERS,
     ) -> None:
-        self.present, self.every_s = present, every_s
+        self.present, self.every_s, self._tidings = present, every_s, tidings
         self.trouble: str | None = None
         self.reloads = 0
         self._versions, self._build, self._retire = versions, build, retire
@@ -124,14 +141,13 @@ class Reloader:
             checker = await asyncio.to_thread(self._build)
             self._answering = wanted
             self.reloads += 1
-            described = checker.described()
-            log.warning("from now on bundle %s and policy %s answer", described.bundle, described.policy)
+            log.warning("%s", self._tidings.done(checker))
             await asyncio.to_thread(self._retire, await self.present.swap(checker))
         self.trouble, self._pause_s = None, self.every_s
 
     def _failed(self, error: Exception) -> None:
         sentence = str(error) if isinstance(error, NightjarError) else f"{type(error).__name__}: {error}"
         if sentence != self.trouble:
-            log.error("what should answer cannot be loaded, the versions before answer on: %s", sentence)
+            log.error("%s: %s", self._tidings.failed, sentence)
         self.trouble = sentence
         self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)

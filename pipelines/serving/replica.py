@@ -7,18 +7,18 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model_registry.bundles import pin_model
+from model_registry import store
 from model_registry.errors import NightjarError
 from model_registry.memory import is_out_of_memory
 from model_registry.model import ModelRef, ModelSpec
 from pipelines.serving.batching import Batcher
 from pipelines.serving.contract import Refused
 
-VERSIONS = 2  # the one that answers and, while a promotion goes round, the one before or after
+VERSIONS = 3  # the one that answers, the one that is tried and, while a promotion goes round, the one before or after
 CALLS_A_BATCH = 4  # in flight for one replica: one full batch works, others wait behind it
 LOST = ("cuda error", "cuda failure", "cudnn_status_execution_failed", "cublas_status_execution_failed")
 
@@ -45,8 +45,8 @@ NO_ROOM = "no room"
 class ModelReplica:
     """Answers `predict` for one model. A version is loaded when the replica starts, or when it is first asked for."""
 
-    def __init__(self, ref: ModelRef, alias: str, device: str, threads: int) -> None:
-        self.alias, self.device = alias, device
+    def __init__(self, ref: ModelRef, alias: str, device: str, threads: int) -> None:  # noqa: ARG002
+        self.device = device
         self._batchers: OrderedDict[ModelRef, Batcher] = OrderedDict()
         self._lost: Exception | None = None
         self._loading = asyncio.Lock()
@@ -94,16 +94,14 @@ class ModelReplica:
             await asyncio.to_thread(oldest.close)
 
     def _loaded(self, ref: ModelRef) -> Batcher:
-        return Batcher(on_this_node(ref, self.alias).load(self.device))
+        return Batcher(on_this_node(ref).load(self.device))
 
 
-def on_this_node(ref: ModelRef, alias: str) -> ModelRef:
-    """The same version with files of this machine: a registered one is fetched, the built-in ones are not."""
+def on_this_node(ref: ModelRef) -> ModelRef:
+    """The same version with files of this machine: a registered one is fetched, whatever its alias, others are not."""
     if not ref.version.startswith("mlflow-") or all(Path(path).exists() for _, path in ref.weights):
         return ref
-    if (found := pin_model(ref.name, alias, download=False)).version != ref.version:
-        raise NightjarError(f"model {ref.name} has version {found.version} under {alias} here, wanted {ref.version}")
-    return found
+    return replace(ref, weights=store.fetched(ref.name, ref.version).weights)
 
 
 def check_gpu() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +41,9 @@ class Service:
     keys: str | None = None  # the file of those who may call
     videos: str | None = None  # the folder of those that are checked later; None: no such route
     door: Mapping[str, Any] = field(default_factory=dict)  # limits and allow-lists, as the door's settings name them
+    challenger: str | None = None  # an alias: what it names is tried beside what answers
+    challenger_policy: str | None = None  # tried beside `policy`, with the challenger's models or with the same
+    shadow: float = 0.05  # of the uploads, that the challenger looks at too
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no service."""
@@ -51,6 +54,12 @@ class Service:
         for name in ("reload_s", "drain_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} is {getattr(self, name):g}, must be more than 0")
+        if not 0 < self.shadow <= 1:
+            raise UsageError(f"shadow is {self.shadow:g}, must be more than 0 and at most 1")
+        if self.challenger is not None:
+            store.check_alias(self.challenger)
+        if (tried := self.tried) and (tried.alias, tried.policy) == (self.alias, self.policy):
+            raise UsageError(f"the challenger has alias {self.alias} and policy {self.policy}: that is what answers")
 
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> Self:
@@ -70,6 +79,14 @@ class Service:
         said = {found.name: getattr(self, found.name) for found in dataclasses.fields(self)}
         plain = {name: value for name, value in said.items() if value != getattr(fresh, name)}
         return {name: _plain(value) for name, value in plain.items()}
+
+    @property
+    def tried(self) -> Service | None:
+        """The same service with the challenger in the champion's place; None where nobody is tried."""
+        if self.challenger is None and self.challenger_policy is None:
+            return None
+        alias, policy = self.challenger or self.alias, self.challenger_policy or self.policy
+        return replace(self, alias=alias, policy=policy, challenger=None, challenger_policy=None)
 
     @property
     def models(self) -> Bundle:

@@ -14,12 +14,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import yaml
 
+from jobs import serve
 from jobs.cli import parse
 from jobs.serve import is_loopback, run, service_of
 from model_registry.errors import UsageError
@@ -59,6 +62,28 @@ class TestRefusing:
             call("--port", port)
         assert f"'{port}' is no port, allowed are 1 to 65535" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("share", ["0", "-0.1", "1.1", "nan"])
+    def test_what_is_no_share(self, share, capsys):
+        with pytest.raises(SystemExit):
+            call("--challenger", "challenger", "--shadow", share)
+        assert f"{share} is no share, allowed are more than 0 and at most 1" in capsys.readouterr().err
+
+    def test_a_share_for_nobody(self):
+        with pytest.raises(
+            UsageError, match=r"--shadow 0\.1 has nobody to try; give --challenger or --challenger-policy"
+        ):
+            call("--shadow", "0.1")
+
+    @pytest.mark.parametrize("options", [["--challenger", "champion"], ["--challenger-policy", "default"]])
+    def test_a_challenger_that_answers_already(self, options):
+        with pytest.raises(UsageError, match="has alias champion and policy default: that is what answers"):
+            call(*options)
+
+    def test_a_challenger_s_policy_that_is_none(self, monkeypatch):
+        monkeypatch.setattr(serve, "plan", lambda service: SimpleNamespace(bank=None))
+        with pytest.raises(UsageError, match=r"missing\.toml"):
+            call("--challenger-policy", "missing.toml")
+
     def test_a_port_that_is_taken(self, tmp_path):
         versions = tmp_path / "versions"
         versions.write_text("1")
@@ -89,6 +114,25 @@ class TestConfig:
         assert Service.of(app.args) == service_of(parse(["serve", *options]))
         assert Service.of(app.args).bank == str(tmp_path / "references")
         assert Service.of(app.args).policy == str(tmp_path / "strict.toml")
+
+    def test_a_challenger_is_the_same_service_under_another_alias_and_policy(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("strict.toml").touch()
+        options = ["--policy", "default", "--challenger", "challenger", "--challenger-policy", "strict.toml"]
+        service = service_of(parse(["serve", *options, "--shadow", "0.2", "--skip", "ocr"]))
+        assert Service.of(service.args) == service
+        assert service.shadow == 0.2
+        assert service_of(parse(["serve", *options])).shadow == 0.05
+        assert service.tried == replace(
+            service, alias="challenger", policy=str(tmp_path / "strict.toml"), challenger=None, challenger_policy=None
+        )
+        assert service.tried.tried is None
+
+    def test_a_file_with_what_is_no_challenger(self):
+        with pytest.raises(UsageError, match="alias 'best' is not known; allowed: champion, challenger"):
+            Service.of({"challenger": "best"})
+        with pytest.raises(UsageError, match=r"shadow is 1\.5, must be more than 0 and at most 1"):
+            Service.of({"challenger": "challenger", "shadow": 1.5})
 
     def test_the_import_path_names_a_builder(self):
         from importlib import import_module

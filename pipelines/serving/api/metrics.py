@@ -16,6 +16,9 @@ ROUTES = (
 )
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
+# Counted where uploads are compared, which is behind the door; so it is of the process, whatever doors it has.
+SHADOW = Counter("nightjar_shadow", "Uploads that a challenger was to look at.", ["outcome"], registry=None)
+
 
 class Metrics:
     """Of one process."""
@@ -31,6 +34,7 @@ class Metrics:
         self.bytes_in = Counter("nightjar_http_bytes_in", "Bytes of bodies that were read.", registry=registry)
         self.videos = Gauge("nightjar_videos", "Videos without a verdict yet.", ["state"], registry=registry)
         self.verdicts = Counter("nightjar_verdicts", "Verdicts given.", ["suggestion"], registry=registry)
+        registry.register(SHADOW)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count one; paths that are no routes are one."""

@@ -22,12 +22,14 @@ import numpy as np
 import pytest
 
 from jobs.session import ray_up
+from model_registry import store
 from model_registry.model import predict_all
 from pipelines.serving.application import ENVIRONMENT, INGRESS, LOGGING
 from pipelines.serving.placement import Placement, Room
 from pipelines.serving.running import deploy
 from pipelines.serving.served import INLINE_BYTES, handle_of, sent
 from pipelines.serving.service import Service
+from pipelines.serving.trial_log import EXPERIMENT
 from tests.serving_parts import DAWDLES, DIES, FAILS, PARTS, SIDE, FrameHead, Head, Tower
 
 ROOM = Room(cpus=0.6)  # three applications fit beside each other into the two CPUs of the tests' Ray
@@ -226,6 +228,34 @@ def test_what_cannot_be_loaded_is_said_and_the_old_versions_answer_on(apart: Run
     assert apart.post(frames_of(1))[1]["bundle"] == before
     apart.versions.write_text(good)
     until(lambda: apart.ingress("state").result()["trouble"] is None)
+
+
+def test_a_challenger_is_tried_beside_what_answers_and_then_answers_itself(serving: None, tmp_path: Path) -> None:
+    def state() -> dict[str, Any]:
+        return running.ingress("state").result()["shadow"]
+
+    store.connect().search_experiments()  # one process makes the file
+    before = compared()
+    tried = tmp_path / "tried.txt"
+    tried.write_text("2")
+    with up(tmp_path, "shadows", Placement.TOGETHER, challenger_policy=str(tried), shadow=1.0) as running:
+        alone = [running.post(frames_of(seed)) for seed in range(3)]
+        until(lambda: state()["tried"])
+        assert [running.post(frames_of(seed)) for seed in range(3)] == alone
+        until(lambda: state()["disagree"] >= 3)
+        until(lambda: compared() != before)
+        running.versions.write_text("2")
+        until(lambda: state()["tried"] is None)
+        disagreed = state()["disagree"]
+        assert running.post(frames_of(1))[1]["suggestion"] == "review"
+        assert state() == {**state(), "disagree": disagreed, "agree": 0, "failed": 0, "dropped": 0, "trouble": None}
+
+
+def compared() -> list[float]:
+    """Of every trial that MLflow has."""
+    client = store.connect()
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return sorted(run.data.metrics["compared"] for run in client.search_runs([found.experiment_id])) if found else []
 
 
 def test_draining_finishes_what_runs_and_refuses_what_comes(serving: None, tmp_path: Path) -> None:
