@@ -63,11 +63,11 @@ class Batcher:
         self.batches, self.items = 0, 0  # run since the start
         self._queue: deque[_Call] = deque()
         self._waiting = 0
-        self._began: dict[int, float] = {}  # when each lane's batch began
+        self._running: dict[int, tuple[float, int]] = {}  # by thread: when its batch began, and of how many items
         self._closed = False
         self._change = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._run, args=(lane,), name=f"batcher-{self.spec.name}-{lane}", daemon=True)
+            threading.Thread(target=self._run, name=f"batcher-{self.spec.name}-{lane}", daemon=True)
             for lane in range(lanes)
         ]
         for thread in self._threads:
@@ -88,10 +88,11 @@ class Batcher:
         return self._waiting
 
     @property
-    def busy_s(self) -> float:
-        """For how long the oldest batch of those that run has been running; a model that hangs shows here."""
+    def running(self) -> list[tuple[float, int]]:
+        """For how many seconds each batch that runs has been running, and of how many items; what hangs shows here."""
         with self._change:
-            return time.monotonic() - min(self._began.values()) if self._began else 0.0
+            now = time.monotonic()
+            return [(now - began, items) for began, items in self._running.values()]
 
     def predict(self, batch: Sequence[Any]) -> list[Any]:
         """Return what the model returns for these items; raises what it raises for them, whoever shared their batch.
@@ -127,18 +128,16 @@ class Batcher:
             self._waiting += len(call.items)
             self._change.notify(self._lanes)
 
-    def _run(self, lane: int) -> None:
-        while parts := self._next(lane):
+    def _run(self) -> None:
+        while parts := self._next():
             self._predict(parts)
 
-    def _next(self, lane: int) -> list[_Part]:
+    def _next(self) -> list[_Part]:
         """Wait for work and take at most one batch; empty when closed and nothing is left."""
         with self._change:
-            self._began.pop(lane, None)
+            self._running.pop(threading.get_ident(), None)
             while not self._queue and not self._closed:
                 self._change.wait()
-            if self._queue:
-                self._began[lane] = time.monotonic()
             return list(self._take())
 
     def _take(self) -> Iterator[_Part]:
@@ -159,6 +158,7 @@ class Batcher:
         with self._change:
             self.batches += 1
             self.items += len(parts)
+            self._running[threading.get_ident()] = (time.monotonic(), len(parts))
         try:
             results = iter(read_all(self._model, [call.items[place] for call, place in parts]))
         except BaseException as error:  # noqa: BLE001 whatever it is belongs to a caller; this thread has to live

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from model_registry.model import AnyModel, InputKind, ModelRef
 from pipelines import predict
 from pipelines.serving.batching import Batcher
+from pipelines.serving.watch import check_running
 
 
 class Models:
@@ -39,6 +40,11 @@ class Models:
             if isinstance(model, Batcher):
                 model.close()
         predict.loaded.cache_clear()  # what stays is found here again
+
+    def check_running(self) -> None:
+        """Raise Hung where a model hangs; does not wait for the lock, which is held while a model loads."""
+        loaded = tuple(self._loaded.values())
+        check_running(model for model in loaded if isinstance(model, Batcher))
 
     def waiting(self) -> dict[str, int]:
         """How many items wait for each model."""

@@ -133,7 +133,8 @@ class Ingress:
         return self.parts.door(lambda: self.checker, self.service, self.videos)
 
     def check_health(self) -> None:
-        """Raise where the GPU of this process no longer answers."""
+        """Raise where a model of this process hangs, or its GPU no longer answers."""
+        HERE.check_running()
         check_gpu()
 
     async def drain(self) -> None:

@@ -17,8 +17,10 @@ from model_registry.memory import is_out_of_memory
 from model_registry.model import ModelRef, ModelSpec
 from pipelines.serving.batching import Batcher
 from pipelines.serving.contract import Refused
+from pipelines.serving.watch import check_running
 
 VERSIONS = 3  # the one that answers, the one that is tried and, while a promotion goes round, the one before or after
+TARGET_CALLS = 2  # at a replica, before there is another: a call is a window, and one ingress has few in flight
 CALLS_A_BATCH = 4  # in flight for one replica: one full batch works, others wait behind it
 LOST = ("cuda error", "cuda failure", "cudnn_status_execution_failed", "cublas_status_execution_failed")
 
@@ -45,7 +47,7 @@ NO_ROOM = "no room"
 class ModelReplica:
     """Answers `predict` for one model. A version is loaded when the replica starts, or when it is first asked for."""
 
-    def __init__(self, ref: ModelRef, alias: str, device: str, threads: int) -> None:  # noqa: ARG002
+    def __init__(self, ref: ModelRef, device: str, threads: int) -> None:
         self.device = device
         self._batchers: OrderedDict[ModelRef, Batcher] = OrderedDict()
         self._lost: Exception | None = None
@@ -74,9 +76,10 @@ class ModelReplica:
             return Failed.of(error)
 
     def check_health(self) -> None:
-        """Raise where the GPU no longer answers; Serve then starts another replica."""
+        """Raise where the GPU no longer answers or the model hangs; Serve then starts another replica."""
         if self._lost is not None:
             raise self._lost
+        check_running(tuple(self._batchers.values()))
         check_gpu()
 
     async def _batcher(self, ref: ModelRef) -> Batcher:
@@ -131,7 +134,7 @@ def replica_options(spec: ModelSpec, *, cpus: float, gpus: float, replicas: tupl
         "autoscaling_config": {
             "min_replicas": at_least,
             "max_replicas": at_most,
-            "target_ongoing_requests": max(2, min(spec.max_batch, calls // 2)),
+            "target_ongoing_requests": TARGET_CALLS,
         },
         "graceful_shutdown_timeout_s": 20.0,
         "graceful_shutdown_wait_loop_s": 0.2,
