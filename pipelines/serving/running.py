@@ -21,15 +21,24 @@ def start(host: str, port: int) -> None:
     Raises NightjarError where the cluster's Ray Serve listens elsewhere already: that is settled when it starts.
     """
     from ray import serve
-    from ray.serve.context import _get_global_client
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(proxy_location="EveryNode", http_options={"host": host, "port": port}, logging_config=LOGGING)
-    found = _get_global_client().http_config
-    if (found.host, found.port) != (host, port):
+    if (found := _listens_on()) != (host, port):
         raise NightjarError(
-            f"Ray Serve of this cluster listens on {found.host} port {found.port}, wanted {host} port {port}"
+            f"Ray Serve of this cluster listens on {found[0]} port {found[1]}, wanted {host} port {port}"
         )
+
+
+def _listens_on() -> tuple[str, int]:
+    """The address that Ray Serve took when it started.
+
+    Nothing public says it in this process: `serve.status` does not, and the dashboard that does may not be there.
+    """
+    from ray.serve.context import _get_global_client
+
+    found = _get_global_client().http_config
+    return found.host, found.port
 
 
 def deploy(service: Service, room: Room, app: str = APP, route: str = "/", parts: Parts | None = None) -> None:

@@ -19,6 +19,7 @@ from pipelines.serving.replica import NO_ROOM, Failed
 INLINE_BYTES = 1 << 20  # more goes through the object store; gRPC carries up to 4 MB, and this in half of the time
 TRIES = 3
 PAUSE_S = 0.2  # before asking again: the router learns meanwhile that a replica is gone
+AGAIN_WITHIN_S = 30.0  # a replica that dies later may have died of this call: that is not brought to the next one
 CALL_S = 120.0  # a batch takes seconds at most; loading a version that was promoted a moment ago, longer
 LOAD_S = 600.0
 
@@ -65,11 +66,12 @@ class Served:
         A replica that died is one of several: another is asked, twice at most. Refused where none has room, or none
         answers.
         """
+        began = time.monotonic()
         for left in reversed(range(TRIES)):
             try:
                 return _result(self.spec.name, self._ask(batch))
             except _lost_replica() as error:
-                if not left:
+                if not left or time.monotonic() - began > AGAIN_WITHIN_S:
                     raise _unavailable(self.spec.name) from error
                 time.sleep(PAUSE_S)
         raise AssertionError
