@@ -25,7 +25,8 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArra
             limits.check_pixels(*picture.size)
             others = getattr(picture, "n_frames", 1) - 1
             picture.draft("RGB", sampling.frame_size(*picture.size))
-            opaque = _on_white(_eight_bits(ImageOps.exif_transpose(picture)))
+            ImageOps.exif_transpose(picture, in_place=True)
+            opaque = _on_white(_eight_bits(picture))
     except MediaError:
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
@@ -36,7 +37,7 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArra
 
 def _on_white(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
-        return picture.convert("RGB")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
     clear = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 

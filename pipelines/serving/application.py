@@ -11,14 +11,13 @@ from model_registry.model import ModelRef, ModelSpec
 from pipelines.serving.ingress import Ingress, Machine, Parts
 from pipelines.serving.placement import Placement, Room, apart
 from pipelines.serving.proxy import CALLBACK
-from pipelines.serving.replica import ModelReplica, replica_options
+from pipelines.serving.replica import HEALTH_S, ModelReplica, replica_options
 from pipelines.serving.service import APP, Service
 
 INGRESS = "ingress"
 MOST_REQUESTS = 512  # open at one ingress replica; the door says no long before, in words
 MODEL_SHARE = 0.5  # of the cores, for models that live apart; the ingress decodes on the rest
 WAITING_FOR_DECODERS = 2  # workers beside those that keep the cores busy
-HEALTH_S = 2.0  # how soon a dead ingress replica is missed; 10 unless said, in which callers of a lone one wait
 INGRESS_GB = 1.5  # without models: Python, torch, Arrow, two decode children
 IMPORT_PATH = "pipelines.serving.application:app"
 # Each measured on two cores with a bare ingress and a body of 60 kB: together they take its p50 from 10.9 to 5.4 ms.

@@ -20,6 +20,7 @@ from pipelines.serving.contract import Refused
 from pipelines.serving.watch import check_running
 
 VERSIONS = 3  # the one that answers, the one that is tried and, while a promotion goes round, the one before or after
+HEALTH_S = 2.0  # how soon a dead replica is missed; 10 unless said
 TARGET_CALLS = 2  # at a replica, before there is another: a call is a window, and one ingress has few in flight
 CALLS_A_BATCH = 4  # in flight for one replica: one full batch works, others wait behind it
 LOST = ("cuda error", "cuda failure", "cudnn_status_execution_failed", "cublas_status_execution_failed")
@@ -136,6 +137,7 @@ def replica_options(spec: ModelSpec, *, cpus: float, gpus: float, replicas: tupl
             "max_replicas": at_most,
             "target_ongoing_requests": TARGET_CALLS,
         },
+        "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": 20.0,
         "graceful_shutdown_wait_loop_s": 0.2,
     }
