@@ -18,7 +18,7 @@ INGRESS = "ingress"
 MOST_REQUESTS = 512  # open at one ingress replica; the door says no long before, in words
 MODEL_SHARE = 0.5  # of the cores, for models that live apart; the ingress decodes on the rest
 WAITING_FOR_DECODERS = 2  # workers beside those that keep the cores busy
-INGRESS_GB = 1.5  # without models: Python, torch, Arrow, two decode children
+INGRESS_GB = 1.5  # without models: Python, torch, Arrow, decode children
 IMPORT_PATH = "pipelines.serving.application:app"
 # Each measured on two cores with a bare ingress and a body of 60 kB: together they take its p50 from 10.9 to 5.4 ms.
 ENVIRONMENT = {

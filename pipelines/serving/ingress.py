@@ -166,8 +166,7 @@ class Ingress:
 
     def _load(self, found: Plan, service: Service, machine: Machine) -> Checker:
         """Place, load and warm; takes a thread for seconds. What another checker here has loaded is used again."""
-        here = machine
-        bundle = placed(found.bundle, here.placement, here.app, on_gpu=here.on_gpu, lanes=here.lanes)
+        bundle = placed(found.bundle, machine.placement, machine.app, on_gpu=machine.on_gpu, lanes=machine.lanes)
         for ref in bundle.models:
             if isinstance(ref, ServedRef):
                 Served(ref).ready()

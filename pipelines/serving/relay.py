@@ -19,6 +19,7 @@ from model_registry.errors import NightjarError
 
 HERE = "127.0.0.1"
 BACKLOG = 2048
+CLOSE_S = 5.0  # for connections that were cut off to be gone
 PORTS = 16  # of the replicas, and before them the proxy's: a port rests for a while when its replica has gone
 FIRST, LAST = 20_000, 32_000  # where blocks of them are looked for: below the ports that outgoing connections take
 BEGINS = re.compile(rb"[A-Z]{3,7} /")  # a request, and no more of the body of one that was answered early
@@ -101,8 +102,10 @@ class Relay:
         self._server.close()
         for caller in self.callers:
             caller.transport.abort()
-        while self.callers or any(self._open.values()):
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while self.callers or any(self._open.values()):
+                    await asyncio.sleep(0.01)
 
     async def _connected(self, caller: Caller, port: int) -> Answering:
         _, answering = await self._loop.create_connection(lambda: Answering(caller, self, port), HERE, port)
