@@ -19,6 +19,7 @@ from model_registry.errors import NightjarError
 
 HERE = "127.0.0.1"
 BACKLOG = 2048
+LINGER_S = 2.0  # after a caller was told that its replica is gone
 CLOSE_S = 5.0  # for connections that were cut off to be gone
 PORTS = 16  # of the replicas, and before them the proxy's: a port rests for a while when its replica has gone
 FIRST, LAST = 20_000, 32_000  # where blocks of them are looked for: below the ports that outgoing connections take
@@ -119,6 +120,8 @@ class Caller(asyncio.Protocol):
         self.relay = relay
         self.answering: Answering | None = None
         self.waits = False  # for the first byte of an answer
+        self.alone = False  # nobody is there who could answer
+        self.told = False  # that whoever was to answer is gone
 
     def connection_made(self, transport: Any) -> None:
         """Look for who answers; nothing is read meanwhile."""
@@ -131,8 +134,8 @@ class Caller(asyncio.Protocol):
         try:
             self.answering = await self.relay.connect(self)
         except OSError:
-            self.waits = True
-            self.lost()
+            self.alone = True
+            self.transport.resume_reading()
             return
         if self.transport.is_closing():
             self.answering.transport.close()
@@ -141,10 +144,14 @@ class Caller(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on."""
+        if self.told:
+            return
         if not self.waits and BEGINS.match(data):
             self.waits = True
         if self.answering:
             self.answering.transport.write(data)
+        elif self.alone:
+            self.lost()
 
     def pause_writing(self) -> None:
         """The caller reads slowly."""
@@ -164,10 +171,18 @@ class Caller(asyncio.Protocol):
             self.answering.transport.close()
 
     def lost(self) -> None:
-        """Nobody answers any more: say so to a caller that has had no byte of its answer, and close."""
-        if self.waits and not self.transport.is_closing():
-            self.transport.write(LOST)
-        self.transport.close()
+        """Nobody answers any more: say so to a caller that has had no byte of its answer, and close.
+
+        What it still sends is read for a moment: closing on unread bytes resets the connection, and the words are lost.
+        """
+        if not self.waits or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.told = True
+        self.transport.write(LOST)
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
 
 
 class Answering(asyncio.Protocol):

@@ -130,16 +130,19 @@ def test_who_waits_for_a_replica_that_dies_is_told_to_try_again(block):
             assert call(again) == (200, f"{block[2]} 3")
 
 
+def test_who_still_sends_when_the_replica_dies_is_told_so_too(block):
+    with relaying(block) as made, closing(caller(made)) as connection:
+        connection.request("POST", "/v1/check", b"x" * 3_000_000)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert b"replica_lost" in answer.read()
+
+
 def test_an_idle_connection_to_a_replica_that_dies_just_ends(block):
-    with (
-        replica(block[1]) as one,
-        relaying(block) as made,
-        closing(socket.create_connection(("127.0.0.1", made.port), 20)) as connection,
-    ):
-        connection.sendall(b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    with replica(block[1]) as one, relaying(block) as made, closing(caller(made)) as connection:
+        assert call(connection) == (200, f"{block[1]} 3")
         one.die()
-        assert connection.recv(4096) == b""
+        assert rest(connection.sock) == b""
 
 
 def test_an_answer_that_came_before_the_body_was_whole_is_not_followed_by_another(block):
