@@ -6,13 +6,13 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -145,8 +145,9 @@ class _Door:
         except Refused:
             told = request.headers.get("content-length", "")
             if told.isdecimal() and int(told[:12]) <= DRAINED:
-                async for _ in request.stream():
-                    pass
+                with suppress(ClientDisconnect):
+                    async for _ in request.stream():
+                        pass
             raise
 
     def _videos(self) -> Videos:

@@ -214,6 +214,22 @@ def test_who_finds_no_room_is_told_so_before_a_long_body_is_read(checker, path, 
     assert checker.seen == []
 
 
+def test_who_finds_no_room_and_goes_away_is_no_fault_of_ours(checker):
+    checker.full = True
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/v1/check"}
+    scope |= {"raw_path": b"/v1/check", "query_string": b"", "headers": [(b"content-length", b"2000")]}
+    asyncio.run(build(lambda: checker, Settings())(scope, receive, send))
+    assert sent[0]["status"] == 429
+
+
 def test_a_caller_may_say_how_long_it_waits(checker):
     told: list[float | None] = []
 
