@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
@@ -131,28 +130,6 @@ def small_door(present: Callable[[], Checker], service: Service, videos: Any) ->
 
 
 PARTS = Parts(small_plan, version_of, small_checker, small_door)
-
-
-def picture_door(present: Callable[[], Checker], service: Service, videos: Any) -> Any:
-    """What a real checker says of a picture."""
-
-    async def check(request: Request) -> JSONResponse:
-        with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-            file.write(await request.body())
-            file.flush()
-            answer = await present().check(Upload("a picture", Path(file.name), title="free spins tonight"))
-        return JSONResponse(said(answer))
-
-    return Starlette(routes=[Route("/check", check, methods=["POST"])])
-
-
-def said(answer: Answer) -> dict[str, Any]:
-    """The answer without its moment, as JSON has it."""
-    verdict = {name: value for name, value in answer.verdict.items() if name != "decided_at"}
-    return json.loads(json.dumps({"verdict": verdict, "signals": list(answer.signals), "lines": list(answer.lines)}))
-
-
-HOUSE = replace(Parts(), door=picture_door)
 
 
 def main(argv: list[str]) -> None:

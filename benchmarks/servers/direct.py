@@ -18,8 +18,8 @@ from benchmarks.servers.screener import Screener
 from pipelines.serving.application import Layout
 from pipelines.serving.contract import FIRST_SCREENING, Checker, Upload
 from pipelines.serving.ingress import examiner
-from pipelines.serving.placement import Room, placed
-from pipelines.serving.service import APP, Service, plan
+from pipelines.serving.placement import Room
+from pipelines.serving.service import Service, plan
 
 CALLS = 150
 BATCH = 16
@@ -46,8 +46,7 @@ def served_here() -> Checker:
     service = Service()
     found = plan(service)
     layout = Layout.of(service, [ref.spec for ref in found.bundle.models], Room(os.cpu_count() or 1))
-    bundle = placed(found.bundle, layout.placement, APP, lanes=layout.machine.lanes)
-    return examiner(replace(found, bundle=bundle), service, layout.machine)
+    return examiner(replace(found, bundle=layout.machine.place(found.bundle)), service, layout.machine)
 
 
 async def _examined_ms(checker: Checker, path: str, number: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from types import TracebackType
 
 
 class Watchdog:
@@ -19,9 +18,7 @@ class Watchdog:
         self.deadline = time.monotonic() + self.seconds
         _WATCH.add(self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _WATCH.forget(self)
 
     def bite(self) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model_registry.bundles import PinnedBundle
 from pipelines.serving.beside import HERE, BesideRef
 from pipelines.serving.contract import Checker
 from pipelines.serving.keeping import Keeping
@@ -38,6 +39,10 @@ class Machine:
     workers: int = 2
     on_gpu: bool = False
     app: str = "nightjar"
+
+    def place(self, bundle: PinnedBundle) -> PinnedBundle:
+        """Return the bundle whose models load as they lie here."""
+        return placed(bundle, self.placement, self.app, on_gpu=self.on_gpu, lanes=self.lanes)
 
 
 def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
@@ -166,7 +171,7 @@ class Ingress:
 
     def _load(self, found: Plan, service: Service, machine: Machine) -> Checker:
         """Place, load and warm; takes a thread for seconds. What another checker here has loaded is used again."""
-        bundle = placed(found.bundle, machine.placement, machine.app, on_gpu=machine.on_gpu, lanes=machine.lanes)
+        bundle = machine.place(found.bundle)
         for ref in bundle.models:
             if isinstance(ref, ServedRef):
                 Served(ref).ready()

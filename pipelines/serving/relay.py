@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from model_registry.errors import NightjarError
+from pipelines.serving.proxy import BODY
 
 HERE = "127.0.0.1"
 BACKLOG = 2048
@@ -24,8 +25,6 @@ CLOSE_S = 5.0  # for connections that were cut off to be gone
 PORTS = 16  # of the replicas, and before them the proxy's: a port rests for a while when its replica has gone
 FIRST, LAST = 20_000, 32_000  # where blocks of them are looked for: below the ports that outgoing connections take
 BEGINS = re.compile(rb"[A-Z]{3,7} /")  # a request, and no more of the body of one that was answered early
-BODY = b'{"error": {"code": "replica_lost", "message": "what answered is gone; try again", "type": "server_error", '
-BODY += b'"param": null}}'
 LOST = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
 LOST += b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
