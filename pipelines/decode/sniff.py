@@ -68,13 +68,11 @@ def check_file(path: Path, limits: Limits) -> int:
     Raises MediaError for a folder, a pipe, a device, a missing, empty, unreadable or outsized file.
     """
     try:
-        found = path.resolve(strict=True).stat()
+        found = path.stat()
     except FileNotFoundError as error:
         raise MediaError(ErrorCode.NOT_FOUND, "there is no such file") from error
     except OSError as error:
         raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be reached: {error.strerror}") from error
-    except RuntimeError as error:
-        raise MediaError(ErrorCode.NOT_READABLE, "the file cannot be reached: its links run in a circle") from error
     except ValueError as error:  # a zero byte, or half a surrogate pair
         raise MediaError(ErrorCode.NOT_FOUND, "no file can have such a name") from error
     _check_kind(found, limits)

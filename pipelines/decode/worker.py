@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class Request:
 
     def to_line(self) -> bytes:
         """Serialise."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        inner = {"sampling": vars(self.sampling), "limits": vars(self.limits)}  # `asdict` would copy every value
+        return json.dumps(vars(self) | inner).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Request:
