@@ -43,6 +43,11 @@ class Upload:
         if not self.looks:
             raise ValueError("an upload wants none of the looks: " + ", ".join(Look))
 
+    def row(self) -> dict[str, Any]:
+        """It as a row of a manifest."""
+        written = {name: getattr(self, name) or None for name in ("title", "description", "uploader_id")}
+        return {"video_id": self.upload_id, "uri": None, "views": None, **written}
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -22,6 +22,7 @@ from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
 from pipelines.risk.policy import Policy
 from pipelines.rows import AUDIO_HZ
+from pipelines.serving.ahead import Texts
 from pipelines.serving.contract import Answer, Described, Look, Refused, Upload
 from pipelines.serving.crew import Crew
 from pipelines.serving.inspection import inspect
@@ -91,7 +92,14 @@ class Examiner:
         """
         self._opened.looks_at(upload)
         patience = Patience(None if deadline_s is None else time.monotonic() + deadline_s)
-        future = self._crew.submit(partial(self._examine, upload, patience), deadline_s)
+        texts = self._opened.expect(upload)
+        try:
+            future = self._crew.submit(partial(self._examine, upload, texts, patience), deadline_s)
+            return await self._answer(future, patience, deadline_s)
+        finally:
+            self._opened.forget(texts)
+
+    async def _answer(self, future: Future[Answer], patience: Patience, deadline_s: float | None) -> Answer:
         try:
             async with asyncio.timeout(deadline_s):
                 return await asyncio.wrap_future(future)
@@ -100,9 +108,9 @@ class Examiner:
         finally:
             self._leave(future, patience)
 
-    def _examine(self, upload: Upload, patience: Patience, child: DecodeChild) -> Answer:
+    def _examine(self, upload: Upload, texts: Texts | None, patience: Patience, child: DecodeChild) -> Answer:
         patience.check()
-        return inspect(self._opened, upload, child, patience.check)
+        return inspect(self._opened, upload, child, texts, patience.check)
 
     def _leave(self, future: Future[Answer], patience: Patience) -> None:
         patience.gone.set()

@@ -19,6 +19,7 @@ from pipelines.decode.worker import Request
 from pipelines.risk.judge import evidence
 from pipelines.risk.judged import Judged, Known, Words, judge_rows
 from pipelines.rows import SIGNAL, ErrorCode, MediaError
+from pipelines.serving.ahead import Texts
 from pipelines.serving.contract import Answer, Look, Refused, Upload
 from pipelines.serving.in_memory import NO_CONTENT, HeldPieces, HeldReadings
 from pipelines.serving.looking import failure, sampling_for
@@ -26,7 +27,7 @@ from pipelines.serving.opened import Opened
 from pipelines.serving.waves import Took
 from pipelines.storage import content_hash
 from pipelines.text.told import Others
-from pipelines.text.transcripts import TRANSCRIPTS, spoken_and_shown, written
+from pipelines.text.transcripts import TRANSCRIPTS, spoken_and_shown
 
 SIGNAL_NAMES = tuple(field.name for field in SIGNAL)
 LINE_NAMES = tuple(TRANSCRIPTS.names[1:])
@@ -34,9 +35,14 @@ NOBODY = Others({})  # whose texts and voices could be compared
 GoOn = Callable[[], None]  # raises where nobody waits for the answer any more
 
 
-def inspect(opened: Opened, upload: Upload, child: DecodeChild, go_on: GoOn = lambda: None) -> Answer:
-    """Look and judge; raises Refused, or what `go_on` raises between two windows."""
-    return _Inspection(opened, upload, opened.looks_at(upload), child, go_on).answer()
+def inspect(
+    opened: Opened, upload: Upload, child: DecodeChild, texts: Texts | None = None, go_on: GoOn = lambda: None
+) -> Answer:
+    """Look and judge; raises Refused, or what `go_on` raises between two windows.
+
+    `texts` are the upload's own, where they were announced before its turn.
+    """
+    return _Inspection(opened, upload, opened.looks_at(upload), child, texts or opened.expect(upload), go_on).answer()
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class _Inspection:
     upload: Upload
     looks: frozenset[Look]
     child: DecodeChild
+    texts: Texts | None
     go_on: GoOn
     took: Took = field(default_factory=dict)
 
@@ -87,7 +94,7 @@ class _Inspection:
         claims = self._claims(pieces)
         began = time.perf_counter()
         known = Known(pieces, self.by.bundle, self.by.policy, claims, words)
-        [judged] = judge_rows([self._row()], {self.upload.upload_id: _whose(hashed)}, known)
+        [judged] = judge_rows([self.upload.row()], {self.upload.upload_id: _whose(hashed)}, known)
         pictures = evidence([judged], pieces) if judged.verdict["segments"] else {}
         self._spent("judge", began)
         return _answer(judged, {ms: webp for (_, ms), webp in pictures.items()}, self.took)
@@ -116,14 +123,14 @@ class _Inspection:
 
     def _words(self, pieces: HeldPieces) -> Words | None:
         """Read what is said, shown and written; a model that raises makes the answer incomplete."""
-        if Look.TEXT not in self.looks or self.by.read is None or self.by.reader is None:
+        if self.texts is None or self.by.read is None or self.by.reader is None:
             return None
         began = time.perf_counter()
         heard = self.looks & {Look.OCR, Look.SPEECH}
         spoken = spoken_and_shown(pieces, pieces.contents).get(pieces.sha256, []) if heard else []
-        texts = list(dict.fromkeys(line.text for line in (*spoken, *written(self._row(), 0))))
         try:
-            return Words(HeldReadings(self.by.reader, self.by.read(texts) if texts else None), NOBODY)
+            read = self.by.read.of(self.texts, [line.text for line in spoken])
+            return Words(HeldReadings(self.by.reader, read), NOBODY)
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 whatever a model raises costs this upload only
@@ -147,11 +154,6 @@ class _Inspection:
             return {}
         finally:
             self._spent("match", began)
-
-    def _row(self) -> dict[str, Any]:
-        """The upload as a row of a manifest."""
-        written = {name: getattr(self.upload, name) or None for name in ("title", "description", "uploader_id")}
-        return {"video_id": self.upload.upload_id, "uri": None, "views": None, **written}
 
     def _spent(self, step: str, since: float) -> None:
         self.took[step] = self.took.get(step, 0.0) + (time.perf_counter() - since) * 1000

@@ -16,12 +16,14 @@ from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines
 from pipelines.predict import loaded
 from pipelines.risk.policy import Policy
+from pipelines.serving.ahead import ReadAhead, Texts
 from pipelines.serving.contract import Look, Refused, Upload
 from pipelines.serving.looking import Group, night_of, stages_of
 from pipelines.serving.waves import Aside
 from pipelines.text.night import reader_of
 from pipelines.text.read import Read, ReadTexts
 from pipelines.text.readings import Reader
+from pipelines.text.transcripts import written
 from pipelines.text.words.lexicon import Lexicons
 from pipelines.text.words.matcher import Hit, Matcher
 
@@ -65,7 +67,7 @@ class Opened:
     groups: Mapping[frozenset[Look], Group]  # by every combination of `offers`
     offers: frozenset[Look]
     aside: Aside
-    read: Read | None = None
+    read: ReadAhead | None = None
     reader: Reader | None = None
     matcher: CopyFinder | None = None
     hear: AnyModel | None = None  # the speech model, by itself
@@ -101,7 +103,7 @@ class Opened:
             groups=groups,
             offers=offers,
             aside=beside,
-            read=_read(bundle, lexicons, machines) if lexicons else None,
+            read=ReadAhead(_read(bundle, lexicons, machines)) if lexicons else None,
             reader=reader_of(bundle, lexicons) if lexicons else None,
             matcher=matcher,
             hear=loaded(bundle.speech, machines.device, machines.model_threads) if bundle.speech else None,
@@ -115,6 +117,17 @@ class Opened:
         wanted, had = (", ".join(sorted(some)) for some in (upload.looks, self.offers))
         what = "the file" if upload.path else "a text"
         raise Refused(400, "nothing_to_look_with", f"{what} cannot be looked at with {wanted}; had here: {had}")
+
+    def expect(self, upload: Upload) -> Texts | None:
+        """Announce what it says, to be read before its turn where others are read; None where nobody reads it."""
+        if self.read is None or Look.TEXT not in upload.looks:
+            return None
+        return self.read.expect(list(dict.fromkeys(line.text for line in written(upload.row(), 0))))
+
+    def forget(self, texts: Texts | None) -> None:
+        """The upload it belongs to has gone or has been answered."""
+        if self.read and texts:
+            self.read.forget(texts)
 
 
 def offered(bundle: PinnedBundle, lexicons: Lexicons | None, matcher: CopyFinder | None) -> frozenset[Look]:

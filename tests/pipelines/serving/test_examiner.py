@@ -18,6 +18,7 @@ from model_registry.bundles import PinnedBundle
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.predict import loaded
 from pipelines.risk.policy import load_policy, parse_policy
+from pipelines.serving.ahead import ReadAhead
 from pipelines.serving.contract import Look, Refused, Upload
 from pipelines.serving.examiner import Examiner
 from pipelines.text.words.lexicon import Lexicons, load_lexicons
@@ -258,6 +259,24 @@ def test_looks_that_leave_nothing_are_refused(examiner, upload, said):
     assert refused.value.status == 400
 
 
+HARMLESS, TELLING = "a cat on a roof", "add me on WhatsApp +44 7700 900123"
+
+
+@pytest.fixture
+def noted_reader(words):
+    """An examiner of one worker, and the texts that were read together."""
+    read = []
+    with closing(examiner_of(FakeHead, lexicons=words)) as examiner:
+        own = examiner._opened.read
+
+        def noted(texts):
+            read.append(tuple(texts))
+            return own._read(texts)
+
+        examiner._opened = replace(examiner._opened, read=ReadAhead(noted))
+        yield examiner, read
+
+
 @pytest.fixture(scope="module")
 def words():
     """Tier 1 alone."""
@@ -278,12 +297,44 @@ def test_a_reader_that_fails_makes_the_answer_incomplete(words, green):
         raise RuntimeError(f"no reader for {len(texts)}")
 
     with closing(examiner_of(FakeHead, lexicons=words)) as examiner:
-        examiner._opened = replace(examiner._opened, read=fail)
+        examiner._opened = replace(examiner._opened, read=ReadAhead(fail))
         answer = ask(examiner, Upload("t", green, title="hello"))
         verdict = answer.verdict
         assert (verdict["suggestion"], verdict["error_code"]) == ("review", "model_failed")
         assert verdict["error_message"] == "reading failed with RuntimeError: no reader for 1"
         assert answer.signals
+
+
+def test_what_those_that_wait_say_is_read_along_and_each_gets_its_own_answer(words, green, noted_reader):
+    alone = {title: ask(noted_reader[0], Upload(title, green, title=title)) for title in (HARMLESS, TELLING)}
+    examiner, read = noted_reader
+    read.clear()
+
+    async def together():
+        titles = (HARMLESS, TELLING, HARMLESS)
+        return await asyncio.gather(*(examiner.check(Upload(title, green, title=title)) for title in titles))
+
+    answers = asyncio.run(together())
+    assert read == [(HARMLESS, TELLING, HARMLESS)]
+    for answer in answers:
+        wanted = alone[answer.verdict["video_id"]]
+        assert answer.verdict | {"decided_at": None} == wanted.verdict | {"decided_at": None}
+        assert answer.signals == wanted.signals
+    assert {signal["form"] for signal in answers[1].signals} > {signal["form"] for signal in answers[0].signals}
+
+
+def test_what_a_caller_said_who_has_gone_is_not_read_along(green, noted_reader):
+    examiner, read = noted_reader
+
+    async def call():
+        first = asyncio.create_task(examiner.check(Upload("first", green, title=HARMLESS)))
+        gone = asyncio.create_task(examiner.check(Upload("gone", green, title=TELLING)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await first
+
+    asyncio.run(call())
+    assert read == [(HARMLESS,)]
 
 
 def test_products_take_no_more_threads_than_a_model(green):
