@@ -1,16 +1,20 @@
-"""A still picture as a video of one frame, by Pillow: upright, and refused unread if its header is too large."""
+"""A still picture as a video of one frame, read by Pillow: upright, and refused unread if its header is too large."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.rows import ErrorCode, MediaError
 
+PLANES = "yuv444p"  # three of one size
+SCALER = VideoReformatter()  # keeps what it has worked out for the sizes that it had last
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
 
 
@@ -31,8 +35,17 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArra
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
         raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
-    size = sampling.frame_size(*opaque.size)
-    return np.asarray(opaque.resize(size, Image.Resampling.BICUBIC), np.uint8)[None], others
+    return _resized(opaque, sampling.frame_size(*opaque.size))[None], others
+
+
+def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bicubic, uint8 [H, W, 3], by FFmpeg's scaler, as films are: Pillow's takes more than twice the time.
+
+    It gets the channels as the planes of a format that subsamples none, so it scales each and converts nothing.
+    """
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture), format=PLANES, channel_last=True)
+    scaled = SCALER.reformat(frame, *size, format=PLANES, interpolation="BICUBIC", threads=1)
+    return np.asarray(scaled.to_ndarray(channel_last=True), np.uint8)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

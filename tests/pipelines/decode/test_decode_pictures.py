@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines.rows import ErrorCode
 from tests.footage import corners, noise
-from tests.watching import watch
+from tests.watching import SMALL, watch
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "AVIF"])
@@ -94,3 +94,31 @@ def test_flipped_bits_end_in_a_frame_or_a_reason(tmp_path: Path, kind: str) -> N
 def test_long_and_thin(tmp_path: Path) -> None:
     Image.new("RGB", (2000, 1)).save(tmp_path / "a.png")
     assert watch(tmp_path / "a.png").frames_THWC.shape == (1, 64, 256, 3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (359, 641), (100, 75), (64, 300), (40, 30), (1000, 700)])
+def test_it_is_resized_as_pillow_does_it(tmp_path: Path, width: int, height: int) -> None:
+    """Pillow's bicubic is the plain reference; FFmpeg's takes a sharper curve and rounds otherwise."""
+    chance = np.random.default_rng(0).integers(0, 256, (max(4, height // 8), max(4, width // 8), 3), np.uint8)
+    picture = Image.fromarray(chance).resize((width, height), Image.Resampling.BICUBIC)
+    picture.save(tmp_path / "a.png")
+    size = SMALL.frame_size(width, height)
+    wanted = np.asarray(picture.resize(size, Image.Resampling.BICUBIC)).astype(int)
+    difference = np.abs(watch(tmp_path / "a.png").frames_THWC[0] - wanted)
+    assert difference.shape == (size[1], size[0], 3)
+    assert difference.mean() < 2
+    assert difference.max() < 20
+
+
+def test_no_channel_reaches_into_another(tmp_path: Path) -> None:
+    red = np.zeros((150, 200, 3), np.uint8)
+    red[::2, :, 0] = 255
+    Image.fromarray(red).save(tmp_path / "a.png")
+    frame_HWC = watch(tmp_path / "a.png").frames_THWC[0]
+    assert frame_HWC[..., 0].any()
+    assert frame_HWC[..., 1:].max() <= 1  # it dithers what it rounds
+
+
+def test_one_pixel_fills_a_frame(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), (10, 200, 90)).save(tmp_path / "a.png")
+    assert np.abs(watch(tmp_path / "a.png").frames_THWC.astype(int) - (10, 200, 90)).max() <= 1
