@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ import aiohttp
 
 PATIENCE_S = 120.0
 MOST_OPEN = 2_000  # requests under way, in an open loop
+
+
+BOUNDARY = "picture-and-title-1f0c7c1e5b"
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,14 @@ class Seen:
     failed: int = 0  # anything else
 
 
+def form(fields: Mapping[str, str], picture: bytes) -> bytes:
+    """A form with a file (RFC 7578), sent at once: aiohttp's own costs a third more of the cores that servers need."""
+    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{fields[key]}\r\n' for key in fields]
+    file = 'Content-Disposition: form-data; name="file"; filename="picture.jpg"\r\nContent-Type: image/jpeg'
+    head = "".join([*parts, f"--{BOUNDARY}\r\n{file}\r\n\r\n"])
+    return head.encode() + picture + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
 class Caller:
     """Sends one request after another of a plan."""
 
@@ -74,11 +87,9 @@ class Caller:
     async def call(self, seen: Seen, due: float) -> None:
         """Send one, and note what came of it."""
         self.sent += 1
-        form = aiohttp.FormData({**self.plan.form, "title": f"{self.plan.form['title']} {self.sent}"})
-        picture = self.pictures[self.sent % len(self.pictures)]
-        form.add_field("file", picture, filename="picture.jpg", content_type="image/jpeg")
+        body = form({**self.plan.form, "title": f"{self.plan.form['title']} {self.sent}"}, self._picture())
         try:
-            async with self.session.post(self.plan.url, data=form) as response:
+            async with self.session.post(self.plan.url, data=body, headers=FORM) as response:
                 await response.read()
                 took_ms = (time.perf_counter() - due) * 1000
                 if response.status == 200:
@@ -90,6 +101,9 @@ class Caller:
                     seen.failed += 1
         except (aiohttp.ClientError, TimeoutError):
             seen.failed += 1
+
+    def _picture(self) -> bytes:
+        return self.pictures[self.sent % len(self.pictures)]
 
     async def closed(self, phase: Phase, seen: Seen) -> None:
         """Every client sends its next request when the last is answered."""
