@@ -86,6 +86,7 @@ class ModelSpec:
     writes: OutputKind = OutputKind.VECTOR
     tower: str = ""  # whose embedding a head reads
     max_batch: int = 64
+    core_batch: int = 0  # items that one CPU core had best compute at once; 0: no matter, as many as there are
     gpus: float = 0.0  # share of one GPU a replica takes, where there is one
     memory_mb: int = 512  # host memory of a loaded replica
     calibrated: bool = False
@@ -101,6 +102,8 @@ class ModelSpec:
             raise ValueError(f"model {self.name}: tower {self.tower!r} does not fit input {self.reads.value!r}")
         if self.max_batch < 1:
             raise ValueError(f"model {self.name}: max_batch is {self.max_batch}, must be at least 1")
+        if self.core_batch < 0:
+            raise ValueError(f"model {self.name}: core_batch is {self.core_batch}, must be 0 or more")
 
     @property
     def width(self) -> int:

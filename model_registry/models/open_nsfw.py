@@ -34,6 +34,7 @@ class OpenNSFW(Model):
         artifacts=(ARTIFACT,),
         labels=("Explicit/Explicit Nudity",),
         max_batch=16,
+        core_batch=1,  # a batch of 4 saves 2 % of the time, and whoever waits for it waits longer
         gpus=0.25,
         memory_mb=500,
     )

@@ -50,11 +50,11 @@ class Batcher:
     """Looks like the model it runs; `predict` may be called from any number of threads.
 
     There is no timer: an idle model starts at once, so that a lone caller waits for nobody, and a busy one gathers, so
-    that batches are full when it matters. Each lane is one thread that runs the model, on what is its share of the
-    items that wait. A GPU has one lane. On a CPU a lane computes on one core: on two cores the visual models of `lite`
-    take 31 ms of processor time a picture in two lanes, whatever the batch, and 57 ms in one lane of two threads while
-    the decoders and the server compete for the cores. Items go in the order in which they came; a call larger than what
-    is left of a batch is split.
+    that batches are full when it matters. Each lane is one thread that runs the model. A GPU has one lane. On a CPU a
+    lane computes on one core: on two cores the visual models of `lite` take 31 ms of processor time a picture in two
+    lanes, and 57 ms in one lane of two threads while the decoders and the server compete for the cores. Where there are
+    several lanes, each takes the model's `core_batch`, or else its share of the items that wait. Items go in the order
+    in which they came; a call larger than what is left of a batch is split.
     """
 
     def __init__(self, model: AnyModel, most_waiting: int | None = None, lanes: int = 1) -> None:
@@ -142,7 +142,8 @@ class Batcher:
 
     def _take(self) -> Iterator[_Part]:
         """A lane's share of what waits: the others find theirs."""
-        room = min(self.spec.max_batch, math.ceil(self._waiting / self._lanes))
+        share = math.ceil(self._waiting / self._lanes)
+        room = min(self.spec.max_batch, (self._lanes > 1 and self.spec.core_batch) or share)
         while self._queue and room:
             call = self._queue[0]
             places = range(call.taken, min(call.taken + room, len(call.items)))

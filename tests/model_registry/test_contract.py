@@ -121,6 +121,7 @@ def test_an_unknown_model_is_answered_with_the_catalog():
         ({"tower": "t"}, "model m: tower 't' does not fit input 'frame'"),
         ({"reads": InputKind.EMBEDDING}, "model m: tower '' does not fit input 'embedding'"),
         ({"max_batch": 0}, "model m: max_batch is 0, must be at least 1"),
+        ({"core_batch": -1}, "model m: core_batch is -1, must be 0 or more"),
     ],
 )
 def test_a_spec_that_contradicts_itself_is_refused(change, sentence):

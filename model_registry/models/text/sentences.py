@@ -43,6 +43,7 @@ class UniversalSentences(Model[str, Vector]):
         artifacts=(WEIGHTS, PIECES),
         embedding_dim=DIMENSIONS,
         max_batch=256,
+        core_batch=32,  # 1.5 ms for one title, 3.4 ms for 16: most of it is reading the weights
         gpus=0.1,
         memory_mb=600,
     )

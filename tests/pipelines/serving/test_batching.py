@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,22 @@ def test_what_queued_up_goes_in_full_batches() -> None:
             assert len(future.result(20)) == 1
     assert model.sizes == [1, 5, 5, 5, 5, 3]
     assert (batches.batches, batches.items) == (6, 24)
+
+
+@pytest.mark.parametrize(
+    ("core_batch", "sizes"), [(0, [1, 1, 1, 2, 3]), (1, [1] * 8), (4, [1, 1, 2, 4]), (5, [1, 1, 1, 5])]
+)
+def test_a_lane_takes_what_a_core_computes_best_or_else_its_share(core_batch: int, sizes: list[int]) -> None:
+    model = Gated()
+    model.spec = replace(FakeHead.spec, core_batch=core_batch)  # type: ignore[misc]
+    with batcher(model, lanes=2) as batches, ThreadPoolExecutor(3) as pool:
+        with held(model, batches, pool):
+            pool.submit(batches.predict, embeddings(0))
+            until(lambda: len(batches.running) == 2)
+            call = pool.submit(batches.predict, embeddings(*[0.5] * 6))
+            until(lambda: batches.waiting == 6)
+        assert len(call.result(20)) == 6
+    assert sorted(model.sizes) == sizes
 
 
 def test_one_bad_item_fails_its_caller_only() -> None:
