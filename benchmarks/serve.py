@@ -38,7 +38,8 @@ OVERLOAD_S = 600.0
 OVERLOAD = 2.0  # times what was served at saturation
 PICTURES, PICTURE_SIDE = 64, 360
 WARM, SATURATING = Phase("warm", 3.0, clients=2), 16
-OURS, BARE, TUNED, PLAIN, LIT = "nightjar", "bare_ingress", "bare_ingress_tuned", "fastapi", "litserve"
+OURS, REPLICAS = "nightjar", "nightjar_replicas"  # as it comes; an ingress replica a core, told to
+BARE, TUNED, PLAIN, LIT = "bare_ingress", "bare_ingress_tuned", "fastapi", "litserve"
 LOOKS = "visual,text"
 Seen = dict[str, Any]
 
@@ -65,8 +66,10 @@ def run(videos: Sequence[Path], repeat: int) -> Result:
 def _servers(bundle: str) -> tuple[list[Server], dict[str, str]]:
     threads, python = str(os.cpu_count() or 1), sys.executable
     module = "benchmarks.servers"
+    ours = [python, "-m", "jobs.serve", "--port", "{port}"]
     found = [
-        Server(OURS, [python, "-m", "jobs.serve", "--port", "{port}"], "/v1/check", "/readyz"),
+        Server(OURS, ours, "/v1/check", "/readyz"),
+        Server(REPLICAS, [*ours, "--replicas", threads], "/v1/check", "/readyz"),
         Server(PLAIN, [python, "-m", f"{module}.plain", bundle, "{port}", threads]),
         Server(BARE, [python, "-m", f"{module}.bare", "{port}", "plain"]),
         Server(TUNED, [python, "-m", f"{module}.bare", "{port}", "tuned"]),
@@ -112,6 +115,7 @@ def _round(
     servers: Sequence[Server], plan: Plan, scratch: Path, bundle: str
 ) -> tuple[dict[str, float], dict[str, dict[str, Seen]]]:
     levels: dict[str, dict[str, Seen]] = {}
+    metrics: dict[str, float] = {}
     for server in servers:
         if server.name == OURS:  # side by side: the machine's speed drifts
             progress.say("calling the models directly")
@@ -120,13 +124,15 @@ def _round(
         with running(server, scratch) as up:
             phases = [WARM, *(Phase(str(n), PHASE_S, clients=n) for n in CLIENTS)]
             levels[server.name] = {seen["name"]: seen for seen in up.load(plan, phases, scratch)}
+            metrics[f"memory_mb_{server.name}"] = up.memory_mb()
     one = {name: _quantile(seen["1"], 50) for name, seen in levels.items()}
     direct_ms = statistics.median(direct["one_ms"])
-    metrics = {f"p50_ms_1_{name}": value for name, value in one.items()}
+    metrics |= {f"p50_ms_1_{name}": value for name, value in one.items()}
     metrics |= {
         "direct_ms": direct_ms,
         "added_ms": one[OURS] - direct_ms,
         "added_over_bare_ms": one[OURS] - direct_ms - one[BARE],
+        "replicas_vs_direct": _rate(levels[REPLICAS]) / direct["batched_a_second"],
         "saturated_vs_direct": _rate(levels[OURS]) / direct["batched_a_second"],
     }
     peers = [name for name in (PLAIN, LIT) if name in levels]
