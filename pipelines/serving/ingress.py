@@ -96,9 +96,13 @@ def door(present: Callable[[], Checker], service: Service, videos: Any) -> Any:
     from pipelines.serving.http.exchange import FetchLimits
     from pipelines.serving.http.fetch import Fetcher
 
-    settings = Settings(keys=Path(service.keys) if service.keys else None, **service.door)
+    settings = Settings(keys=_path(service.keys), shared=_path(service.shared), **service.door)
     fetcher = Fetcher(settings.allow, FetchLimits(max_bytes=settings.most_bytes)) if settings.allow else None
     return build(present, settings, videos, fetcher, page.routes())
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
 
 
 @dataclass(frozen=True)

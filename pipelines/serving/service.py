@@ -33,8 +33,9 @@ class Service:
     interval_ms: int = 1000  # between the frames of a video
     offline: bool = False
     placement: Placement = Placement.AUTO
-    replicas: int = 1  # of the ingress
+    replicas: int = 0  # of the ingress; 0: as suits the machine, see Layout
     most_replicas: int = 1  # of each model that lives apart
+    shared: str | None = None  # a folder where replicas of one machine count together; None: each for itself
     workers: int = 0  # uploads that one ingress replica looks at at once; 0: one a core and two more
     reload_s: float = 5.0
     drain_s: float = 30.0
@@ -48,9 +49,9 @@ class Service:
     def __post_init__(self) -> None:
         """Refuse numbers that make no service."""
         object.__setattr__(self, "placement", Placement(self.placement))
-        for name in ("replicas", "most_replicas", "interval_ms"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, must be at least 1")
+        for name, least in {"replicas": 0, "most_replicas": 1, "interval_ms": 1}.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}, must be at least {least}")
         for name in ("reload_s", "drain_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} is {getattr(self, name):g}, must be more than 0")

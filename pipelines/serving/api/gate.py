@@ -48,7 +48,7 @@ class Gate:
     def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
         self.keys = KeyFile(settings.keys) if settings.keys else None
-        self.buckets = Buckets()
+        self.buckets = Buckets(settings.shared)
         self.in_flight = 0
         self.held = Held(settings.most_held_bytes)
 

@@ -11,9 +11,10 @@ import json
 import math
 import os
 import secrets
+import struct
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,18 +132,44 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Buckets:
-    """A token bucket a key: `rate` requests a second, and as many at once. Of this process only."""
+Bucket = tuple[float, float]  # tokens, and when that was, of time.monotonic(), which a machine's processes share
+BUCKET = struct.Struct("dd")
 
-    def __init__(self) -> None:
-        self._left: dict[str, tuple[float, float]] = {}  # key id -> tokens, and when
+
+class Buckets:
+    """A token bucket a key: `rate` requests a second, and as many at once.
+
+    Processes of one machine that name the same folder draw from the same buckets; else each has its own.
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
+        self.shared = shared
+        self._own: dict[str, Bucket] = {}  # by key id
 
     def wait_s(self, key: Key, now: float) -> float:
         """Take a token, and return 0; or the seconds until there is one."""
         if not key.rate:
             return 0.0
-        most = max(1.0, key.rate)
-        left, then = self._left.get(key.id, (most, now))
-        left = min(most, left + (now - then) * key.rate)
-        self._left[key.id] = (left - 1.0 if left >= 1.0 else left, now)
-        return 0.0 if left >= 1.0 else (1.0 - left) / key.rate
+        if self.shared:
+            with suppress(OSError):  # a full disk: what cannot be counted together is counted here
+                return _shared_wait_s(self.shared / f"{_hash(key.id)}.bucket", key.rate, now)
+        self._own[key.id], wait_s = _drawn(self._own.get(key.id), key.rate, now)
+        return wait_s
+
+
+def _shared_wait_s(path: Path, rate: float, now: float) -> float:
+    with open(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        held = file.read(BUCKET.size)
+        left, wait_s = _drawn(BUCKET.unpack(held) if len(held) == BUCKET.size else None, rate, now)
+        file.seek(0)
+        file.write(BUCKET.pack(*left))
+    return wait_s
+
+
+def _drawn(bucket: Bucket | None, rate: float, now: float) -> tuple[Bucket, float]:
+    """What is left of a bucket, a new one being full, and the seconds until there is a token."""
+    most = max(1.0, rate)
+    left, then = bucket or (most, now)
+    left = min(most, left + max(0.0, now - then) * rate)
+    return (left - 1.0 if left >= 1.0 else left, now), 0.0 if left >= 1.0 else (1.0 - left) / rate

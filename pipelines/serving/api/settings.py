@@ -14,6 +14,7 @@ class Settings:
     """Past any of these a request is refused with a reason."""
 
     keys: Path | None = None  # who may call; None: whoever reaches the address
+    shared: Path | None = None  # where the replicas of one machine count rates together; None: each for itself
     allow: tuple[str, ...] = ()  # URIs that a request may name, as pipelines/serving/http/allowlist.py reads them
     most_bytes: int = 256 << 20  # of a body
     most_json_bytes: int = 32 << 20  # of a body of JSON, which is held in memory

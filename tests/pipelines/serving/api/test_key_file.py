@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -100,3 +101,20 @@ def test_a_bucket_fills_at_its_rate():
     assert buckets.wait_s(slow, 0.0) == 0.0
     assert buckets.wait_s(slow, 0.0) == pytest.approx(10.0)
     assert buckets.wait_s(Key("c", "c", ""), 0.0) == 0.0
+
+
+def test_who_shares_a_folder_draws_from_the_same_buckets(tmp_path):
+    key, other = Key("../a", "a", "", rate=50.0), Key("b", "b", "", rate=1.0)
+    sharing = [Buckets(tmp_path) for _ in range(4)]
+    with ThreadPoolExecutor(len(sharing)) as pool:
+        waits = pool.map(lambda buckets: [buckets.wait_s(key, 0.0) for _ in range(100)], sharing)
+    assert sum(wait_s == 0.0 for each in waits for wait_s in each) == 50
+    assert [buckets.wait_s(other, 0.0) for buckets in sharing] == [0.0, 1.0, 1.0, 1.0]
+    assert Buckets(tmp_path).wait_s(other, 0.5) == pytest.approx(0.5)
+    assert {path.parent for path in tmp_path.parent.rglob("*.bucket")} == {tmp_path}
+    assert Buckets().wait_s(other, 0.5) == 0.0
+
+
+def test_a_bucket_that_cannot_be_shared_is_a_process_s_own(tmp_path):
+    buckets, key = Buckets(tmp_path / "gone"), Key("a", "a", "", rate=1.0)
+    assert [buckets.wait_s(key, 0.0) for _ in range(2)] == [0.0, 1.0]
