@@ -1,8 +1,18 @@
-"""What the door counts, for Prometheus; in a registry of its own."""
+"""What the door counts, for Prometheus.
+
+Where COUNTED_IN names a folder before this process imports prometheus_client, its processes count together there.
+"""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own
 
 ROUTES = (
     "/v1/check",
@@ -21,7 +31,7 @@ SHADOW = Counter("nightjar_shadow", "Uploads that a challenger was to look at.",
 
 
 class Metrics:
-    """Of one process."""
+    """Of one process, or of all that count together."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -29,10 +39,21 @@ class Metrics:
         self.seconds = Histogram(
             "nightjar_http_seconds", "Until an answer began.", ["route"], registry=registry, buckets=BUCKETS_S
         )
-        self.in_flight = Gauge("nightjar_http_in_flight", "Requests with a body under way.", registry=registry)
+        self.in_flight = Gauge(
+            "nightjar_http_in_flight",
+            "Requests with a body under way.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.refusals = Counter("nightjar_http_refusals", "Requests without a verdict.", ["code"], registry=registry)
         self.bytes_in = Counter("nightjar_http_bytes_in", "Bytes of bodies that were read.", registry=registry)
-        self.videos = Gauge("nightjar_videos", "Videos without a verdict yet.", ["state"], registry=registry)
+        self.videos = Gauge(
+            "nightjar_videos",
+            "Videos without a verdict yet.",
+            ["state"],
+            registry=registry,
+            multiprocess_mode="mostrecent",  # all read the same queue
+        )
         self.verdicts = Counter("nightjar_verdicts", "Verdicts given.", ["suggestion"], registry=registry)
         registry.register(SHADOW)
 
@@ -48,4 +69,15 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
-        return generate_latest(self.registry)
+        folder = os.environ.get(COUNTED_IN)
+        return generate_latest(_of_all(Path(folder)) if folder else self.registry)
+
+
+def _of_all(folder: Path) -> CollectorRegistry:
+    """What all processes have counted, those that have ended too; what they held then is left out."""
+    for path in folder.glob("gauge_live*.db"):
+        if not psutil.pid_exists(pid := int(path.stem.rpartition("_")[2])):
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+    together = CollectorRegistry()
+    MultiProcessCollector(together, str(folder))  # type: ignore[no-untyped-call]
+    return together
