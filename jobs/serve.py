@@ -9,9 +9,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -21,7 +23,7 @@ from jobs.arguments import add_interval, add_lexicons, add_models, count, second
 from model_registry.errors import UsageError
 from model_registry.store import ALIASES
 from pipelines.risk.policy import load_policy
-from pipelines.serving.placement import Placement
+from pipelines.serving.placement import Placement, Room
 from pipelines.serving.service import Plan, Service, plan
 
 EXAMPLES = """examples:
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_trial(parser.add_argument_group("who is tried beside it, without changing an answer"))
     how = parser.add_argument_group("how it runs")
     how.add_argument("--placement", choices=[str(name) for name in Placement], default="auto", help=_PLACEMENT)
-    how.add_argument("--replicas", type=count, default=1, metavar="N", help="of the ingress (default: 1)")
+    how.add_argument("--replicas", type=count, default=0, metavar="N", help=_REPLICAS)
     how.add_argument("--most-replicas", type=count, default=1, metavar="N", help="of a model apart (default: 1)")
     how.add_argument("--reload", type=seconds, default=5.0, metavar="S", help="seconds between looks for new versions")
     how.add_argument("--drain", type=seconds, default=30.0, metavar="S", help="seconds for what runs, on stop")
@@ -73,6 +75,7 @@ def _add_trial(trial: argparse._ArgumentGroup) -> None:
     trial.add_argument("--shadow", type=_share, metavar="SHARE", help="of the uploads that it sees (default: 0.05)")
 
 
+_REPLICAS = "of the ingress (default: 1; a core, as memory allows, where models live in it on the CPU of one machine)"
 _PLACEMENT = "a deployment a model, all models in the ingress, or as the machine suggests (default: auto)"
 
 
@@ -88,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
             found = plan(service)
             _check_bank(found)
             _check_challenger(service)
-            with _up(args.host, args.port, service.replicas) as (resources, address):
-                _serve(service, found, resources, address)
+            with _up(args.host, args.port, service, found) as up:
+                _serve(found, up)
     except (_Stop, SystemExit):  # Ray's handler exits
         progress.say("stopped before it was ready")
     return 0
@@ -168,13 +171,23 @@ def _write_config(path: Path, service: Service, host: str, port: int) -> int:
     return 0
 
 
-@contextmanager
-def _up(host: str, port: int, replicas: int) -> Iterator[tuple[Mapping[str, float], str]]:
-    """Ray and Ray Serve; yields what the cluster has and the address that answers.
+@dataclass(frozen=True)
+class Up:
+    """A service on the Ray that is there for it, and the address that answers."""
 
-    Proxies answer on a cluster, which may have many machines; on a Ray of our own the replicas do, through a relay.
+    service: Service
+    room: Room
+    address: str
+
+
+@contextmanager
+def _up(host: str, port: int, service: Service, found: Plan) -> Iterator[Up]:
+    """Ray and Ray Serve.
+
+    Proxies answer on a cluster, which may have many machines; on a Ray of our own the replicas do, through a relay,
+    and count together what they count.
     """
-    from pipelines.serving.application import ENVIRONMENT, direct_ingress
+    from pipelines.serving.application import ENVIRONMENT, Layout, direct_ingress
     from pipelines.serving.relay import HERE, Relay, free_block, written
 
     own = not os.environ.get("RAY_ADDRESS")
@@ -186,13 +199,16 @@ def _up(host: str, port: int, replicas: int) -> Iterator[tuple[Mapping[str, floa
     with session.ray_up() as resources:
         from pipelines.serving.running import start
 
+        room = Room.of(resources)
         with _told_to_stop(), ExitStack() as after:  # again: Ray puts a handler of its own in place of ours
             if own:
+                service = replace(service, shared=after.enter_context(TemporaryDirectory(prefix="nightjar-serve-")))
+                replicas = Layout.of(service, [ref.spec for ref in found.bundle.models], room).replicas
                 start(HERE, block[0])
                 after.enter_context(closing(Relay(host, port, block, replicas)))
             else:
                 start(host, port)
-            yield resources, written(host, port)
+            yield Up(service, room, written(host, port))
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -206,17 +222,16 @@ def _refuse_taken(host: str, port: int) -> None:
             raise UsageError(f"nothing can listen on {host} port {port}: {error.strerror}") from error
 
 
-def _serve(service: Service, found: Plan, resources: Mapping[str, float], address: str) -> None:
+def _serve(found: Plan, up: Up) -> None:
     from pipelines.serving import running
-    from pipelines.serving.placement import Room
 
-    began, room = time.monotonic(), Room.of(resources)
-    placement, models = service.placement.on(room), len(found.bundle.models)
+    began, service = time.monotonic(), up.service
+    placement, models = service.placement.on(up.room), len(found.bundle.models)
     progress.say(f"loading {models} models of bundle {found.bundle.id}, {placement}, with policy {found.policy.id}")
     try:
         with progress.console.status("models are loading"):
-            running.deploy(service, room)
-        progress.say(f"ready after {time.monotonic() - began:.0f} s: http://{address} (stop with Ctrl-C or SIGTERM)")
+            running.deploy(service, up.room)
+        progress.say(f"ready after {time.monotonic() - began:.0f} s: http://{up.address} (stop with Ctrl-C or SIGTERM)")
         signal.pause()
     except _Stop:
         progress.say(f"stopping: what runs has {service.drain_s:g} s to end")

@@ -110,7 +110,7 @@ class ServingProcess:
         self.versions, self.port = folder / "versions", free_port()
         self.versions.write_text("1")
         command = [sys.executable, "-m", "tests.serving_process", kind, "--policy", str(self.versions)]
-        command += ["--port", str(self.port), "--drain", "3", *options]
+        command += ["--port", str(self.port), "--drain", "3", "--replicas", "1", *options]
         inherited = {**os.environ, "TMPDIR": str(folder), **(environment or {})}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=inherited)
         self.said: list[str] = []
@@ -138,29 +138,45 @@ class ServingProcess:
             assert self.process.poll() is None, self.said
             time.sleep(0.05)
 
-    def ask(self, path: str, body: bytes | Mapping[str, Any] | None = None, timeout: float = 60) -> Said:
+    def ask(
+        self,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        timeout: float = 60,
+        headers: Mapping[str, str] | None = None,
+    ) -> Said:
         """Post bytes or JSON, or get; a connection that breaks is status 0."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         kind = {"Content-Type": "application/octet-stream" if isinstance(body, bytes) else "application/json"}
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, kind)
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, {**kind, **(headers or {})})
         began = time.monotonic()
         try:
             with urllib.request.urlopen(asked, timeout=timeout) as answer:
-                found = (answer.status, dict(answer.headers), json.loads(answer.read()))
+                found = (answer.status, dict(answer.headers), _read(answer.read()))
         except urllib.error.HTTPError as error:
-            text = error.read()
-            found = (error.code, dict(error.headers), json.loads(text) if text.startswith(b"{") else text)
+            found = (error.code, dict(error.headers), _read(error.read()))
         except (OSError, ValueError) as error:
             found = (0, {}, repr(error))
         return Said(*found, time.monotonic() - began)
 
-    def until_answered(self, path: str, body: bytes | Mapping[str, Any] | None, seconds: float) -> float:
+    def until_answered(
+        self,
+        path: str,
+        body: bytes | Mapping[str, Any] | None,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> float:
         """Ask until it answers with 200; return after how many seconds."""
         began = time.monotonic()
-        while (said := self.ask(path, body)).status != 200:
+        while (said := self.ask(path, body, headers=headers)).status != 200:
             assert time.monotonic() - began < seconds, said
             time.sleep(0.1)
         return time.monotonic() - began
+
+
+def _read(said: bytes) -> Any:
+    """JSON, where it is an object."""
+    return json.loads(said) if said.startswith(b"{") else said
 
 
 def replicas(deployment: str, among: list[psutil.Process]) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_registry.model import ModelRef, ModelSpec
+from pipelines.serving.api.metrics import COUNTED_IN
 from pipelines.serving.ingress import Ingress, Machine, Parts
 from pipelines.serving.placement import Placement, Room, apart
 from pipelines.serving.proxy import CALLBACK
@@ -58,6 +59,7 @@ class Layout:
     """How a service lies on a cluster: what `application` deploys."""
 
     placement: Placement
+    replicas: int  # of the ingress
     apart: tuple[ModelSpec, ...]
     model_cpus: float  # of one replica of a model that lives apart
     ingress_cpus: float
@@ -73,37 +75,47 @@ class Layout:
         alone = tuple(apart(specs, placement))
         beside = [spec for spec in specs if spec not in alone]
         cores = max(1, int(room.cpus))
-        wanted = sum(spec.gpus for spec in alone) + service.replicas * sum(spec.gpus for spec in beside)
+        ingress_bytes = int(INGRESS_GB * 1e9) + sum(spec.memory_mb << 20 for spec in beside)
+        a_core = service.shared and not alone and not room.gpus
+        replicas = service.replicas or (_that_fit(service, room, ingress_bytes) if a_core else 1)
+        wanted = sum(spec.gpus for spec in alone) + replicas * sum(spec.gpus for spec in beside)
         share = min(1.0, room.gpus / wanted) if wanted else 0.0  # of what the specs ask for: all fit one GPU, if slowly
         gpus = _hundredths(min(1.0, share * sum(spec.gpus for spec in beside)))
         layout = cls(
             placement,
+            replicas,
             alone,
             model_cpus=round(min(1.0, MODEL_SHARE * room.cpus / max(1, len(alone) * service.most_replicas)), 2),
-            ingress_cpus=round(min(1.0, 0.5 * room.cpus / service.replicas), 2),
+            ingress_cpus=round(min(1.0, 0.5 * room.cpus / replicas), 2),
             ingress_gpus=gpus,
             gpu_share=share,
-            ingress_bytes=int(INGRESS_GB * 1e9) + sum(spec.memory_mb << 20 for spec in beside),
+            ingress_bytes=ingress_bytes,
             machine=Machine(
                 placement,
-                lanes=1 if alone else max(1, cores // service.replicas),
-                workers=service.workers or cores // service.replicas + WAITING_FOR_DECODERS,
+                lanes=1 if alone else cores if service.shared else max(1, cores // replicas),
+                workers=service.workers or cores // replicas + WAITING_FOR_DECODERS,
                 on_gpu=bool(gpus),
                 app=app,
             ),
         )
-        layout._demand(service, room)
+        layout._demand(room)
         return layout
 
     def gpus(self, spec: ModelSpec) -> float:
         """What a replica of a model that lives apart gets."""
         return _hundredths(self.gpu_share * spec.gpus)
 
-    def _demand(self, service: Service, room: Room) -> None:
+    def _demand(self, room: Room) -> None:
         room.demand(
-            cpus=service.replicas * self.ingress_cpus + len(self.apart) * self.model_cpus,
-            memory_bytes=service.replicas * self.ingress_bytes + sum(spec.memory_mb << 20 for spec in self.apart),
+            cpus=self.replicas * self.ingress_cpus + len(self.apart) * self.model_cpus,
+            memory_bytes=self.replicas * self.ingress_bytes + sum(spec.memory_mb << 20 for spec in self.apart),
         )
+
+
+def _that_fit(service: Service, room: Room, each_bytes: int) -> int:
+    """One a core, if there is memory for as many: a replica's Python computes on one core at a time."""
+    needed = each_bytes * (2 if service.tried else 1)  # a challenger's models lie beside the champion's
+    return int(max(1, min(room.cpus, room.memory_bytes // needed)))
 
 
 def _hundredths(share: float) -> float:
@@ -121,11 +133,12 @@ def application(service: Service, room: Room, app: str = APP, parts: Parts | Non
     models = [_model(service, layout, pinned[spec.name]) for spec in layout.apart]
     ingress = serve.deployment(serve.ingress()(Ingress)).options(
         name=INGRESS,
-        num_replicas=service.replicas,
+        num_replicas=layout.replicas,
         ray_actor_options={
             "num_cpus": layout.ingress_cpus,
             "num_gpus": layout.ingress_gpus,
             "memory": layout.ingress_bytes,
+            **({"runtime_env": {"env_vars": {COUNTED_IN: service.shared}}} if service.shared else {}),
         },
         max_ongoing_requests=MOST_REQUESTS,
         max_queued_requests=MOST_REQUESTS,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import pytest
 
 from benchmarks.nights.cluster import Cluster
 from model_registry.model import predict_all
+from pipelines.serving.api.keys import KeyFile
 from pipelines.serving.application import ENVIRONMENT
 from tests.serving_parts import DAWDLES, SIDE, FrameHead, Head, Tower
 from tests.serving_process import HANGS, ServingProcess, replicas, title_of
@@ -67,6 +70,38 @@ def test_who_was_in_a_killed_ingress_is_told_to_try_again_and_no_accepted_video_
         assert (verdict["video_id"], verdict["suggestion"]) == ("mine", "block")
         record_property("seconds until it answers again", back_s)
         record_property("seconds until the accepted video is done", back_s + done_s)
+
+
+def counts(service: ServingProcess, headers: Mapping[str, str]) -> dict[str, float]:
+    """Checks by status, as Prometheus is told."""
+    while (said := service.ask("/metrics", headers=headers)).status != 200:
+        time.sleep(0.2)
+    found = re.findall(r'nightjar_http_requests_total\{route="/v1/check",status="(\d+)"\} (.*)', said.body.decode())
+    return {status: float(count) for status, count in found}
+
+
+def test_several_replicas_are_one_service_to_callers(folder: Path) -> None:
+    keys = folder / "keys.json"
+    _, token = KeyFile(keys).create("some", rate=6)
+    headers = {"Authorization": f"Bearer {token}"}
+    options = ["--replicas", "2", "--videos", str(folder / "queue"), "--keys", str(keys)]
+    with ServingProcess(folder, "videos", *options) as service, ThreadPoolExecutor(8) as pool:
+        service.wait_until_ready()
+        asked = list(pool.map(lambda _: service.ask("/v1/check", {"title": "0.5"}, headers=headers), range(20)))
+        statuses = Counter(said.status for said in asked)
+        assert set(statuses) == {200, 429}
+        assert 6 <= statuses[200] <= 6 + 6 * (sum(said.seconds for said in asked) / 8 + 1)
+        assert len(list(folder.glob("nightjar-serve-*/counter_*.db"))) == 2
+
+        victim, survivor = replicas("ingress", psutil.Process(service.process.pid).children(recursive=True))
+        before = counts(service, headers)
+        assert before["200"] == statuses[200]
+        assert before["429"] >= statuses[429]
+        victim.kill()
+        victim.wait(10)
+        assert service.until_answered("/v1/check", QUICK, 5, headers=headers) < 5
+        assert survivor.is_running()
+        assert counts(service, headers)["200"] == before["200"] + 1
 
 
 def frames_of(seed: int, first: int = 1) -> np.ndarray:

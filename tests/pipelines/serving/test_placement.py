@@ -88,6 +88,26 @@ def test_a_small_machine_holds_lite_in_either_placement() -> None:
         assert layout.ingress_cpus + len(layout.apart) * layout.model_cpus <= 2
 
 
+@pytest.mark.parametrize(
+    ("room", "options", "replicas"),
+    [
+        (Room(2, memory_bytes=12e9), {}, 2),  # lite may take 5.3 GB in each
+        (Room(4, memory_bytes=17e9), {}, 3),
+        (Room(4, memory_bytes=6e9), {}, 1),
+        (Room(2, memory_bytes=12e9), {"shared": None}, 1),
+        (Room(2, memory_bytes=12e9), {"challenger_policy": "strict"}, 1),
+        (Room(4, gpus=1, memory_bytes=64e9), {"placement": Placement.TOGETHER}, 1),
+        (Room(16, memory_bytes=64e9), {}, 1),
+        (Room(4, memory_bytes=64e9), {"replicas": 2}, 2),
+    ],
+    ids=["a core", "memory", "memory for one", "alone", "a challenger", "a GPU", "apart", "told"],
+)
+def test_a_core_has_a_replica_where_models_live_in_it(room: Room, options: dict[str, object], replicas: int) -> None:
+    layout = Layout.of(Service(**{"shared": "/counts", **options}), LITE, room)
+    assert layout.replicas == replicas
+    assert layout.machine.workers * replicas >= int(room.cpus)
+
+
 class Unpicklable(Exception):  # noqa: N818
     def __init__(self, one: int, other: int) -> None:
         super().__init__(f"{one} and {other}")
