@@ -1,31 +1,68 @@
-"""A few threads, each with a tool of its own, and a short queue before them that says when it is full."""
+"""A few threads, each with a tool of its own, and a short queue before them that says when it is full.
+
+A thread that has begun a job may take along what waits, as long as it gets no more than its share: what two jobs need
+alike is then done once, while it is in the processor's caches.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pipelines.serving.contract import Refused, no_room
 
 Tool = TypeVar("Tool")
+Job = TypeVar("Job")
 Out = TypeVar("Out")
 SMOOTHING = 0.2  # of the mean time that a job takes: the last five count most
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0  # that a caller without room is told
 
 
-class Crew(Generic[Tool, Out]):
-    """Runs jobs in order, each with the tool of the thread that takes it."""
+@dataclass(eq=False)
+class Taken(Generic[Job, Out]):
+    """A job, and who waits for what comes of it."""
 
-    def __init__(self, name: str, tools: Sequence[Tool], queue_size: int) -> None:
+    job: Job
+    future: Future[Out] = field(default_factory=Future)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell who waits what is raised in this block; the thread goes on."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 whatever it is belongs to the caller
+            self.future.set_exception(error)
+
+
+Along = Callable[[], Taken[Job, Out] | None]
+
+
+class Crew(Generic[Tool, Job, Out]):
+    """Has jobs done in order, each with the tool of the thread that takes it.
+
+    `do` is given the tool, a job, and a function that takes along the next one that waits, or None; it ends the future
+    of each. What it raises ends those that it has not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tools: Sequence[Tool],
+        queue_size: int,
+        do: Callable[[Tool, Taken[Job, Out], Along[Job, Out]], None],
+    ) -> None:
         if not tools or queue_size < 0:
             raise ValueError(f"{name} has {len(tools)} workers and a queue of {queue_size}; allowed: 1 and 0 or more")
-        self.name, self.queue_size = name, queue_size
+        self.name, self.queue_size, self._do = name, queue_size, do
         self._mean_s = 0.0
-        self._jobs: deque[tuple[Callable[[Tool], Out], Future[Out]]] = deque()
+        self._jobs: deque[Taken[Job, Out]] = deque()
         self._own: list[deque[Callable[[Tool], object]]] = [deque() for _ in tools]
         self._idle, self._closed = len(tools), False
         self._news = threading.Condition()
@@ -36,14 +73,14 @@ class Crew(Generic[Tool, Out]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Callable[[Tool], Out], within_s: float | None = None) -> Future[Out]:
+    def submit(self, job: Job, within_s: float | None = None) -> Future[Out]:
         """Queue a job; raises what `admit` raises."""
-        future: Future[Out] = Future()
+        entry = Taken[Job, Out](job)
         with self._news:
             self.admit(within_s)
-            self._jobs.append((job, future))
+            self._jobs.append(entry)
             self._news.notify()
-        return future
+        return entry.future
 
     def admit(self, within_s: float | None = None) -> None:
         """Raise Refused where the queue is full, or too long for a job to come in time, or the crew has closed."""
@@ -59,7 +96,7 @@ class Crew(Generic[Tool, Out]):
         with self._news:
             if not future.cancel():
                 return False
-            self._jobs = deque(entry for entry in self._jobs if entry[1] is not future)
+            self._jobs = deque(entry for entry in self._jobs if entry.future is not future)
             return True
 
     def everyone(self, job: Callable[[Tool], object]) -> None:
@@ -102,21 +139,39 @@ class Crew(Generic[Tool, Out]):
                 if special:
                     special(tool)
                 elif entry:
-                    self._do(tool, *entry)
+                    self._turn(tool, entry)
             finally:
                 del special, entry  # an idle thread holds nobody's upload
                 with self._news:
                     self._idle += 1
 
-    def _do(self, tool: Tool, job: Callable[[Tool], Out], future: Future[Out]) -> None:
-        if not future.set_running_or_notify_cancel():
+    def _turn(self, tool: Tool, first: Taken[Job, Out]) -> None:
+        if not first.future.set_running_or_notify_cancel():
             return
-        began = time.monotonic()
+        began, company = time.monotonic(), [first]
+        share = math.ceil(len(self._jobs) / len(self._threads))
+
+        def along() -> Taken[Job, Out] | None:
+            if found := self._next() if len(company) <= share else None:
+                company.append(found)
+            return found
+
         try:
-            future.set_result(job(tool))
-        except BaseException as error:  # noqa: BLE001 the caller gets it; the thread goes on
-            future.set_exception(error)
-        self._mean_s += SMOOTHING * (time.monotonic() - began - self._mean_s)
+            self._do(tool, first, along)
+        except BaseException as error:  # noqa: BLE001 nobody waits for ever; the thread goes on
+            for taken in company:
+                if not taken.future.done():
+                    taken.future.set_exception(error)
+        self._mean_s += SMOOTHING * ((time.monotonic() - began) / len(company) - self._mean_s)
+
+    def _next(self) -> Taken[Job, Out] | None:
+        """The first that waits and that no idle thread is about to take."""
+        with self._news:
+            while len(self._jobs) > self._idle:
+                entry = self._jobs.popleft()
+                if entry.future.set_running_or_notify_cancel():
+                    return entry
+        return None
 
 
 def _settling(job: Callable[[Tool], object], future: Future[object]) -> Callable[[Tool], object]:

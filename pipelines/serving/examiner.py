@@ -9,7 +9,7 @@ import time
 import wave
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,8 +24,8 @@ from pipelines.risk.policy import Policy
 from pipelines.rows import AUDIO_HZ
 from pipelines.serving.ahead import Texts
 from pipelines.serving.contract import Answer, Described, Look, Refused, Upload
-from pipelines.serving.crew import Crew
-from pipelines.serving.inspection import inspect
+from pipelines.serving.crew import Along, Crew, Taken
+from pipelines.serving.inspection import Inspection, inspect, look_together
 from pipelines.serving.opened import CopyFinder, Opened
 from pipelines.text.words.lexicon import Lexicons
 
@@ -46,6 +46,22 @@ class Patience:
             raise too_late()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a worker is to look at, and for whom."""
+
+    upload: Upload
+    texts: Texts | None
+    patience: Patience
+
+    def begun(self, opened: Opened, child: DecodeChild) -> Inspection:
+        """Raise Refused where nobody waits any more, or where nothing can be decoded."""
+        self.patience.check()
+        inspection = Inspection(opened, self.upload, child, self.texts, self.patience.check)
+        inspection.begin()
+        return inspection
+
+
 def too_late() -> Refused:
     """504 for a caller whose time is over."""
     return Refused(504, "deadline_exceeded", "the answer was not ready within the time allowed", 1.0)
@@ -57,7 +73,7 @@ class Examiner:
     def __init__(self, opened: Opened, described: Described, workers: int, queue_size: int = QUEUE_SIZE) -> None:
         self._opened, self._described = opened, described
         self._children = [DecodeChild(opened.limits) for _ in range(workers)]
-        self._crew: Crew[DecodeChild, Answer] = Crew("the examiner", self._children, queue_size)
+        self._crew = Crew("the examiner", self._children, queue_size, self._examine)
 
     @classmethod
     def of(
@@ -94,7 +110,7 @@ class Examiner:
         patience = Patience(None if deadline_s is None else time.monotonic() + deadline_s)
         texts = self._opened.expect(upload)
         try:
-            future = self._crew.submit(partial(self._examine, upload, texts, patience), deadline_s)
+            future = self._crew.submit(Asked(upload, texts, patience), deadline_s)
             return await self._answer(future, patience, deadline_s)
         finally:
             self._opened.forget(texts)
@@ -108,9 +124,18 @@ class Examiner:
         finally:
             self._leave(future, patience)
 
-    def _examine(self, upload: Upload, texts: Texts | None, patience: Patience, child: DecodeChild) -> Answer:
-        patience.check()
-        return inspect(self._opened, upload, child, texts, patience.check)
+    def _examine(self, child: DecodeChild, first: Taken[Asked, Answer], along: Along[Asked, Answer]) -> None:
+        """Look at what is short together, until one holds on to the child."""
+        begun: list[tuple[Taken[Asked, Answer], Inspection]] = []
+        for taken in chain([first], iter(along, None)):
+            with taken.telling():
+                begun.append((taken, taken.job.begun(self._opened, child)))
+            if begun and not begun[-1][1].has_ended:
+                break
+        look_together(inspection for _, inspection in begun)
+        for taken, inspection in begun:
+            with taken.telling():
+                taken.future.set_result(inspection.answer())
 
     def _leave(self, future: Future[Answer], patience: Patience) -> None:
         patience.gone.set()

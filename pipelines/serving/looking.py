@@ -104,13 +104,26 @@ class Group:
 
         What the service itself refuses (no room at a model, no time left) goes on to the caller.
         """
-        found = window
         try:
-            for wave in self.waves:
-                found = self.aside.through(wave, found, took)
+            return self._kept(self._through(window, took))
         except StepFailed as failed:
-            found = _lost(window, failure(failed.step, failed.error))
-        return found.select([name for name in found.column_names if name in KEPT])
+            return self._kept(_lost(window, failure(failed.step, failed.error)))
+
+    def together(self, windows: Sequence[pa.Table], took: Took) -> list[pa.Table] | None:
+        """Work on a row of each of several uploads at once; None where that fails, so that each may try alone."""
+        try:
+            found = self._kept(self._through(pa.concat_tables(windows), took))
+        except Exception:  # noqa: BLE001 it comes again to the one whose it is
+            return None
+        return [found.slice(row, 1) for row in range(len(windows))]
+
+    def _through(self, table: pa.Table, took: Took) -> pa.Table:
+        for wave in self.waves:
+            table = self.aside.through(wave, table, took)
+        return table
+
+    def _kept(self, table: pa.Table) -> pa.Table:
+        return table.select([name for name in table.column_names if name in KEPT])
 
 
 def failure(step: str, error: Exception) -> str:

@@ -145,8 +145,10 @@ def test_a_full_queue_refuses_at_once_and_empties_again(slow, green):
     examiner, tower = slow
 
     async def crowd():
-        running = [asyncio.create_task(examiner.check(Upload(str(n), green))) for n in range(3)]
+        running = [asyncio.create_task(examiner.check(Upload("0", green)))]
         await tower.has_begun()
+        running += [asyncio.create_task(examiner.check(Upload(str(n), green))) for n in (1, 2)]
+        await asyncio.sleep(0)
         assert examiner.waiting == 2
         began = time.monotonic()
         with pytest.raises(Refused, match="no room"):
