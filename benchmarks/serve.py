@@ -38,14 +38,15 @@ OVERLOAD_S = 600.0
 OVERLOAD = 2.0  # times what was served at saturation
 PICTURES, PICTURE_SIDE = 64, 360
 WARM, SATURATING = Phase("warm", 3.0, clients=2), 16
-OURS, REPLICAS = "nightjar", "nightjar_replicas"  # as it comes; an ingress replica a core, told to
+OURS, ALONE = "nightjar", "nightjar_alone"  # as it comes; with one ingress replica
 BARE, TUNED, PLAIN, LIT = "bare_ingress", "bare_ingress_tuned", "fastapi", "litserve"
+PLAIN_WORKERS, LIT_WORKERS = "fastapi_workers", "litserve_workers"  # told to take a process a core
 LOOKS = "visual,text"
 Seen = dict[str, Any]
 
 
 def run(videos: Sequence[Path], repeat: int) -> Result:
-    """Alternate the servers, each direct call right before Nightjar's turn; the last round ends with the overload."""
+    """Alternate the servers, the direct call before and after Nightjar's turn; the overload ends the last round."""
     with tempfile.TemporaryDirectory(prefix="nightjar-serve-") as folder:
         scratch = Path(folder)
         pictures, bundle = _pictures(videos, scratch), scratch / "bundle.pickle"
@@ -69,16 +70,18 @@ def _servers(bundle: str) -> tuple[list[Server], dict[str, str]]:
     ours = [python, "-m", "jobs.serve", "--port", "{port}"]
     found = [
         Server(OURS, ours, "/v1/check", "/readyz"),
-        Server(REPLICAS, [*ours, "--replicas", threads], "/v1/check", "/readyz"),
-        Server(PLAIN, [python, "-m", f"{module}.plain", bundle, "{port}", threads]),
+        Server(PLAIN, [python, "-m", f"{module}.plain", bundle, "{port}", "1", threads]),
+        Server(ALONE, [*ours, "--replicas", "1"], "/v1/check", "/readyz"),
+        Server(PLAIN_WORKERS, [python, "-m", f"{module}.plain", bundle, "{port}", threads, "1"]),
         Server(BARE, [python, "-m", f"{module}.bare", "{port}", "plain"]),
         Server(TUNED, [python, "-m", f"{module}.bare", "{port}", "tuned"]),
     ]
     other = _with_litserve()
     if other is None:
         return found, {LIT: f"no interpreter has litserve; name one in {OTHER_PYTHON}"}
-    found.insert(2, Server(LIT, [other, "-m", f"{module}.lit", bundle, "{port}", threads], ready="/healthz"))
-    return found, {}  # who is compared comes soon after the other
+    lit = [other, "-m", f"{module}.lit", bundle, "{port}"]
+    found.insert(2, Server(LIT, [*lit, "1", threads]))  # who is compared comes soon after the other
+    return [*found, Server(LIT_WORKERS, [*lit, threads, "1"])], {}
 
 
 def _with_litserve() -> str | None:
@@ -116,26 +119,30 @@ def _round(
 ) -> tuple[dict[str, float], dict[str, dict[str, Seen]]]:
     levels: dict[str, dict[str, Seen]] = {}
     metrics: dict[str, float] = {}
+    direct: list[Seen] = []
     for server in servers:
-        if server.name == OURS:  # side by side: the machine's speed drifts
-            progress.say("calling the models directly")
-            direct = _direct(bundle, plan.pictures, scratch)
+        if server.name == OURS:  # the machine's speed drifts: once before Nightjar's turn and once after it
+            direct.append(_direct(bundle, plan.pictures, scratch))
         progress.say(f"calling {server.name}")
         with running(server, scratch) as up:
             phases = [WARM, *(Phase(str(n), PHASE_S, clients=n) for n in CLIENTS)]
             levels[server.name] = {seen["name"]: seen for seen in up.load(plan, phases, scratch)}
             metrics[f"memory_mb_{server.name}"] = up.memory_mb()
+        if server.name == OURS:
+            direct.append(_direct(bundle, plan.pictures, scratch))
     one = {name: _quantile(seen["1"], 50) for name, seen in levels.items()}
-    direct_ms = statistics.median(direct["one_ms"])
+    direct_ms = statistics.median([ms for found in direct for ms in found["one_ms"]])
+    batched = statistics.mean(found["batched_a_second"] for found in direct)
     metrics |= {f"p50_ms_1_{name}": value for name, value in one.items()}
     metrics |= {
         "direct_ms": direct_ms,
         "added_ms": one[OURS] - direct_ms,
         "added_over_bare_ms": one[OURS] - direct_ms - one[BARE],
-        "replicas_vs_direct": _rate(levels[REPLICAS]) / direct["batched_a_second"],
-        "saturated_vs_direct": _rate(levels[OURS]) / direct["batched_a_second"],
+        "direct_a_second": batched,
+        "alone_vs_direct": _rate(levels[ALONE]) / batched,
+        "saturated_vs_direct": _rate(levels[OURS]) / batched,
     }
-    peers = [name for name in (PLAIN, LIT) if name in levels]
+    peers = [name for name in (PLAIN, LIT, PLAIN_WORKERS, LIT_WORKERS) if name in levels]
     return metrics | {f"saturated_vs_{name}": _rate(levels[OURS]) / _rate(levels[name]) for name in peers}, levels
 
 
@@ -149,14 +156,15 @@ def _overload(ours: Server, plan: Plan, scratch: Path, levels: Mapping[str, Seen
         return _overloaded(over) | {"memory_growth": up.memory_mb() / before}, over
 
 
-def _direct(bundle: str, pictures: Sequence[str], scratch: Path) -> dict[str, Any]:
+def _direct(bundle: str, pictures: Sequence[str], scratch: Path) -> Seen:
+    progress.say("calling the models directly")
     names = scratch / "pictures.txt"
     names.write_text("\n".join(pictures))
     command = [sys.executable, "-m", "benchmarks.servers.direct", bundle, str(os.cpu_count() or 1), str(names)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
     if done.returncode:
         raise NightjarError(f"the direct calls failed: {done.stderr.strip()[-300:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: Seen = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -1,4 +1,4 @@
-"""LitServe around the models, with its own dynamic batching. argv: bundle, port, threads."""
+"""LitServe around the models, with its own dynamic batching. argv: bundle, port, workers, threads a call in each."""
 
 from __future__ import annotations
 
@@ -39,8 +39,12 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # it is installed beside othe
 
 
 if __name__ == "__main__":
-    bundle, port, threads = sys.argv[1:]
+    bundle, port, workers, threads = sys.argv[1:]
     server = litserve.LitServer(
-        Api(bundle, int(threads)), accelerator="cpu", workers_per_device=1, healthcheck_path="/healthz", fast_queue=True
+        Api(bundle, int(threads)),
+        accelerator="cpu",
+        workers_per_device=int(workers),
+        healthcheck_path="/healthz",
+        fast_queue=True,
     )
     server.run(port=int(port), host="127.0.0.1", log_level="error", generate_client_file=False)

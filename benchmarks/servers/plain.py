@@ -1,8 +1,9 @@
 """The plain way: FastAPI and uvicorn around the models, a thread a request, no batching.
 
-argv: bundle, port, threads.
+argv: bundle, port, workers, threads a call in each.
 """
 
+import os
 import sys
 import threading
 from typing import Annotated
@@ -11,6 +12,8 @@ import uvicorn
 from fastapi import FastAPI, Form, UploadFile
 
 from benchmarks.servers.screener import Screener
+
+BUNDLE, THREADS = "SCREENER_BUNDLE", "SCREENER_THREADS"  # for workers, which get no arguments
 
 
 def build(screener: Screener) -> FastAPI:
@@ -31,6 +34,12 @@ def build(screener: Screener) -> FastAPI:
     return app
 
 
+def app() -> FastAPI:
+    """What uvicorn calls in each worker."""
+    return build(Screener(os.environ[BUNDLE], int(os.environ[THREADS])))
+
+
 if __name__ == "__main__":
-    bundle, port, threads = sys.argv[1:]
-    uvicorn.run(build(Screener(bundle, int(threads))), port=int(port), log_level="error", access_log=False)
+    os.environ[BUNDLE], port, workers, os.environ[THREADS] = sys.argv[1:]
+    served = "benchmarks.servers.plain:app"
+    uvicorn.run(served, factory=True, workers=int(workers), port=int(port), log_level="error", access_log=False)
