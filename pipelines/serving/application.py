@@ -9,6 +9,7 @@ from typing import Any
 
 from model_registry.model import ModelRef, ModelSpec
 from pipelines.serving.api.metrics import COUNTED_IN
+from pipelines.serving.contract import QUEUE_SIZE
 from pipelines.serving.ingress import Ingress, Machine, Parts
 from pipelines.serving.placement import Placement, Room, apart
 from pipelines.serving.proxy import CALLBACK
@@ -94,6 +95,7 @@ class Layout:
                 placement,
                 lanes=1 if alone else cores if service.shared else max(1, cores // replicas),
                 workers=service.workers or cores // replicas + WAITING_FOR_DECODERS,
+                queue_size=math.ceil(QUEUE_SIZE / replicas) if service.shared else QUEUE_SIZE,
                 on_gpu=bool(gpus),
                 app=app,
             ),

@@ -21,6 +21,7 @@ class Look(StrEnum):
     COPYRIGHT = "copyright"
 
 
+QUEUE_SIZE = 16  # uploads of one machine that wait for a worker
 FIRST_SCREENING = frozenset({Look.VISUAL, Look.TEXT})
 EVERY_LOOK = frozenset(Look)
 

@@ -63,6 +63,7 @@ class Crew(Generic[Tool, Job, Out]):
         self.name, self.queue_size, self._do = name, queue_size, do
         self._mean_s = 0.0
         self._jobs: deque[Taken[Job, Out]] = deque()
+        self._along = 0  # jobs that a thread has taken beside its own: they wait all the same
         self._own: list[deque[Callable[[Tool], object]]] = [deque() for _ in tools]
         self._idle, self._closed = len(tools), False
         self._news = threading.Condition()
@@ -86,7 +87,7 @@ class Crew(Generic[Tool, Job, Out]):
         """Raise Refused where the queue is full, or too long for a job to come in time, or the crew has closed."""
         if self._closed:
             raise Refused(503, "shutting_down", f"{self.name} is shutting down; try again", SHORTEST_WAIT_S)
-        queued = len(self._jobs) - self._idle
+        queued = len(self._jobs) + self._along - self._idle
         late = within_s is not None and queued > 0 and self._mean_s * queued / len(self._threads) > within_s
         if queued >= self.queue_size or late:
             raise no_room(self.name, self._wait_s())
@@ -162,6 +163,8 @@ class Crew(Generic[Tool, Job, Out]):
             for taken in company:
                 if not taken.future.done():
                     taken.future.set_exception(error)
+        with self._news:
+            self._along -= len(company) - 1
         self._mean_s += SMOOTHING * ((time.monotonic() - began) / len(company) - self._mean_s)
 
     def _next(self) -> Taken[Job, Out] | None:
@@ -170,6 +173,7 @@ class Crew(Generic[Tool, Job, Out]):
             while len(self._jobs) > self._idle:
                 entry = self._jobs.popleft()
                 if entry.future.set_running_or_notify_cancel():
+                    self._along += 1
                     return entry
         return None
 

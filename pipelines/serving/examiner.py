@@ -23,13 +23,12 @@ from pipelines.nightly import Machines
 from pipelines.risk.policy import Policy
 from pipelines.rows import AUDIO_HZ
 from pipelines.serving.ahead import Texts
-from pipelines.serving.contract import Answer, Described, Look, Refused, Upload
+from pipelines.serving.contract import QUEUE_SIZE, Answer, Described, Look, Refused, Upload
 from pipelines.serving.crew import Along, Crew, Taken
 from pipelines.serving.inspection import Inspection, inspect, look_together
 from pipelines.serving.opened import CopyFinder, Opened
 from pipelines.text.words.lexicon import Lexicons
 
-QUEUE_SIZE = 16  # uploads that wait for a worker
 PICTURE_SIZE = (320, 240)  # pixels of the picture that warms up
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_registry.bundles import PinnedBundle
 from pipelines.serving.beside import HERE, BesideRef
-from pipelines.serving.contract import Checker
+from pipelines.serving.contract import QUEUE_SIZE, Checker
 from pipelines.serving.keeping import Keeping
 from pipelines.serving.placement import Placement, placed
 from pipelines.serving.reload import Present, Reloader
@@ -37,6 +37,7 @@ class Machine:
     placement: Placement
     lanes: int = 1  # batches of one model at once, on the CPU, each on one core
     workers: int = 2
+    queue_size: int = QUEUE_SIZE
     on_gpu: bool = False
     app: str = "nightjar"
 
@@ -59,6 +60,7 @@ def examiner(plan: Plan, service: Service, machine: Machine) -> Checker:
         _matcher(plan, machine.lanes),
         workers=machine.workers,
         aside=machine.lanes - 1,
+        queue_size=machine.queue_size,
     )
     made.warm()
     return made

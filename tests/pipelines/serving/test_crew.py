@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from pipelines.serving.contract import Refused
 from pipelines.serving.crew import Crew
 
 
@@ -108,3 +109,32 @@ def test_a_turn_that_breaks_off_is_told_to_all_who_wait_for_it():
                 future.result(20)
         gate.set()
         assert crew.submit(gate).result(20) == "a"
+
+
+def test_who_is_taken_along_still_has_a_place_in_the_queue():
+    gates = {"own": threading.Event(), "shared": threading.Event()}
+
+    def hold(tool, first, along):
+        company = [first, *iter(along, None)]
+        assert gates[first.job].wait(20)
+        for taken in company:
+            taken.future.set_result(tool)
+
+    with closing(Crew("the crew", "a", 2, hold)) as crew:
+        futures = [crew.submit("own")]
+        until_taken(crew)
+        futures += [crew.submit("shared"), crew.submit("shared")]
+        gates["own"].set()
+        until_taken(crew)  # one turn has both
+        crew.submit("shared")
+        with pytest.raises(Refused, match="no room"):
+            crew.submit("too many")
+        gates["shared"].set()
+        assert [future.result(20) for future in futures] == ["a"] * 3
+
+
+def until_taken(crew):
+    end = time.monotonic() + 20
+    while crew.waiting:
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -106,6 +106,7 @@ def test_a_core_has_a_replica_where_models_live_in_it(room: Room, options: dict[
     layout = Layout.of(Service(**{"shared": "/counts", **options}), LITE, room)
     assert layout.replicas == replicas
     assert layout.machine.workers * replicas >= int(room.cpus)
+    assert layout.machine.queue_size == -(-16 // replicas)  # the replicas of a machine share its queue
 
 
 class Unpicklable(Exception):  # noqa: N818
