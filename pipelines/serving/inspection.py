@@ -199,17 +199,17 @@ class Inspection:
 
 
 def look_together(inspections: Iterable[Inspection]) -> None:
-    """Look at the stills among several uploads that have begun, those at once that are looked at alike.
+    """Look at the stills among several uploads of one examiner, those at once that are looked at alike.
 
     Whatever fails is left for `answer`, where it costs one upload.
     """
-    alike: dict[tuple[int, frozenset[Look]], list[Inspection]] = {}
+    alike: dict[frozenset[Look], list[Inspection]] = {}
     for one in inspections:
         if one.is_still:
-            alike.setdefault((id(one.by), one.looks), []).append(one)
-    for some in alike.values():
+            alike.setdefault(one.looks, []).append(one)
+    for looks, some in alike.items():
         took: Took = {}
-        if len(some) > 1 and (found := some[0].by.groups[some[0].looks].together([one.first for one in some], took)):
+        if len(some) > 1 and (found := some[0].by.groups[looks].together([one.first for one in some], took)):
             for one, window in zip(some, found, strict=True):
                 one.first, one.found = None, [window]
                 one.took |= {step: ms / len(some) for step, ms in took.items()}
