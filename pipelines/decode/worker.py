@@ -1,6 +1,7 @@
 """The decode child: reads requests on standard input, streams windows on standard output, may be killed any time.
 
-A request is one JSON line; an answer is one Arrow stream of WINDOWS rows, the last row marked `last`.
+A request is one line, two JSON objects and a tab between them: what is asked of all contents alike, and one content. An
+answer is one Arrow stream of WINDOWS rows, the last row marked `last`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from pipelines.processes import die_with_parent
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
 
 READY = b"ready\n"  # said once, when everything is imported
+SETTINGS = 32  # kept at each end of the pipe: one for every way of looking at an upload
+ROW = pa.struct(list(WINDOWS))
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,28 @@ class Request:
 
     def to_line(self) -> bytes:
         """Serialise."""
-        inner = {"sampling": vars(self.sampling), "limits": vars(self.limits)}  # `asdict` would copy every value
-        return json.dumps(vars(self) | inner).encode() + b"\n"
+        content = {name: value for name, value in vars(self).items() if name not in ("sampling", "limits")}
+        return b"%s\t%s\n" % (_written(self.sampling, self.limits), json.dumps(content).encode())
 
     @classmethod
     def from_line(cls, line: bytes) -> Request:
         """Parse what `to_line` wrote."""
-        fields = json.loads(line)
-        sampling, limits = Sampling(**fields.pop("sampling")), Limits(**fields.pop("limits"))
+        settings, _, content = line.partition(b"\t")
+        sampling, limits = _read(settings)
+        fields = json.loads(content)
         stamp = fields.pop("stamp")
         return cls(**fields, sampling=sampling, limits=limits, stamp=Stamp(*stamp) if stamp else None)
+
+
+@lru_cache(SETTINGS)
+def _written(sampling: Sampling, limits: Limits) -> bytes:
+    return json.dumps({"sampling": vars(sampling), "limits": vars(limits)}).encode()
+
+
+@lru_cache(SETTINGS)
+def _read(settings: bytes) -> tuple[Sampling, Limits]:
+    fields = json.loads(settings)
+    return Sampling(**fields["sampling"]), Limits(**fields["limits"])
 
 
 def rows(request: Request) -> Iterator[dict[str, Any]]:
@@ -116,7 +131,7 @@ def answer(request: Request, out: Any) -> None:
     """Stream the rows of one request."""
     with pa.ipc.new_stream(out, WINDOWS) as stream:
         for row in rows(request):
-            stream.write_batch(pa.RecordBatch.from_pylist([row], WINDOWS))
+            stream.write_batch(pa.RecordBatch.from_struct_array(pa.array([row], ROW)))
             out.flush()
     out.flush()
 

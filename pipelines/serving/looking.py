@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -88,6 +89,7 @@ def stages_of(night: Sequence[Stage], looks: frozenset[Look]) -> list[Stage]:
     return [*kept, *([Heard()] if heard else [])]
 
 
+@lru_cache
 def sampling_for(looks: frozenset[Look], sampling: Sampling) -> Sampling:
     """Sound is decoded for those who listen, and where nobody wants pictures."""
     return replace(sampling, sound=bool(looks & OF_SOUND) or not looks & OF_PICTURES)
