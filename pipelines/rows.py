@@ -172,7 +172,7 @@ def _cells(chunk: pa.LargeBinaryArray) -> list[NDArray[np.uint8]]:
 
 def lists_of_vectors(vectors_ND: NDArray[np.float32], counts: Sequence[int]) -> pa.Array:
     """Cut [N, D] vectors into one list a window: list<fixed_size_list<float32, D>>."""
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    offsets = pa.array(np.cumsum([0, *counts], dtype=np.int32))
     flat = pa.array(np.ascontiguousarray(vectors_ND, np.float32).reshape(-1))
     return pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(flat, vectors_ND.shape[1]))
 
