@@ -46,7 +46,8 @@ class Body:
         if not self.come:
             self._check(self.told)
         try:
-            message = await asyncio.wait_for(self.receive(), max(0.0, self.until - time.monotonic()))
+            async with asyncio.timeout(max(0.0, self.until - time.monotonic())):
+                message = await self.receive()
         except TimeoutError:
             said = f"the body was not whole after {self.body_s:g} s"
             raise Refused(408, "body_too_slow", said) from None
