@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from pipelines.serving import kept_answer
 from pipelines.serving.api import documents
 from pipelines.serving.api.gate import Gate, error_body, refusal_headers
-from pipelines.serving.api.intake import Fetcher, json_body, private_folder, received, refused, upload_of
+from pipelines.serving.api.intake import Fetcher, json_body, private_files, received, refused, upload_of
 from pipelines.serving.api.metrics import Metrics
 from pipelines.serving.api.moderations import inputs_of, moderated
 from pipelines.serving.api.settings import Settings
@@ -90,9 +90,9 @@ class _Door:
 
     async def moderations(self, request: Request) -> Response:
         await self._room(request)
-        async with self._in_time(request) as deadline_s, private_folder() as folder:
+        async with self._in_time(request) as deadline_s, private_files() as files:
             said = await json_body(request)
-            inputs = await inputs_of(said.get("input"), folder, self.fetcher, self.settings)
+            inputs = await inputs_of(said.get("input"), files, self.fetcher, self.settings)
             checker = self.checker_of()
             found = [await moderated(checker, one, deadline_s) for one in inputs]
         for _, answers in found:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -52,38 +52,55 @@ def refused(code: str, sentence: str, status: int = 400) -> Refused:
     return Refused(status, code, sentence)
 
 
+class Files:
+    """The files that one request brings. Each is made before it is filled: what was removed meanwhile stays so."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+
+    def new(self) -> Path:
+        """Make one, private and with a random name. Not for another thread: a caller who leaves may be gone by then."""
+        handle, name = tempfile.mkstemp(prefix="nightjar-upload-")
+        os.close(handle)
+        self._paths.append(Path(name))
+        return self._paths[-1]
+
+    def are_small(self) -> bool:
+        """Whether removing them takes less time than the way to another thread."""
+        with suppress(OSError):
+            return sum(path.stat().st_size for path in self._paths) <= SMALL
+        return False
+
+    def remove(self) -> None:
+        """Leave nothing behind, as far as the disk lets go of it."""
+        for path in self._paths:
+            with suppress(OSError):
+                path.unlink()
+
+
 @asynccontextmanager
 async def received(request: Request, settings: Settings, fetcher: Fetcher | None) -> AsyncIterator[Fields]:
     """Read a body; its file is private, has a random name, and is gone when the block is left, however it is left."""
     kind = _kind_of(request, FORM, JSON)
-    async with private_folder() as folder:
-        fields = await (_form(request, folder) if kind == FORM else _json_fields(request, folder))
+    async with private_files() as files:
+        fields = await (_form(request, files) if kind == FORM else _json_fields(request, files))
         if uri := fields.texts.get("uri"):
-            await _fetch(uri, fields, folder, fetcher)
+            await _fetch(uri, fields, files, fetcher)
         check_length(sum(map(len, fields.texts.values())), settings)
         yield fields
 
 
 @asynccontextmanager
-async def private_folder() -> AsyncIterator[Path]:
+async def private_files() -> AsyncIterator[Files]:
     """For what a request brings; a caller that goes away again and again leaves nothing behind."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="nightjar-upload-")
-    )  # in no thread, whose result would be lost when cancelled
+    files = Files()
     try:
-        yield folder
+        yield files
     finally:
-        if _is_small(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        if files.are_small():
+            files.remove()
         else:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
-
-
-def _is_small(folder: Path) -> bool:
-    """Whether removing it takes less time than the way to another thread."""
-    with suppress(OSError), os.scandir(folder) as files:
-        return sum(file.stat().st_size for file in files) <= SMALL
-    return False
+            await asyncio.shield(asyncio.to_thread(files.remove))
 
 
 def _kind_of(request: Request, *allowed: str) -> str:
@@ -130,7 +147,7 @@ def _name(given: str | None) -> str:
     return name
 
 
-async def _form(request: Request, folder: Path) -> Fields:
+async def _form(request: Request, files: Files) -> Fields:
     from starlette.formparsers import MultiPartException
 
     fields = Fields()
@@ -141,8 +158,11 @@ async def _form(request: Request, folder: Path) -> Fields:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     _known(name, FILES)
-                    small = value.size is not None and value.size <= SMALL
-                    fields.path = _copy(value, folder) if small else await asyncio.to_thread(_copy, value, folder)
+                    fields.path = files.new()
+                    if value.size is not None and value.size <= SMALL:
+                        _copy(value, fields.path)
+                    else:
+                        await asyncio.to_thread(_copy, value, fields.path)
                 elif name == "looks":
                     fields.looks = [*(fields.looks or []), *value.split(",")]
                 else:
@@ -173,11 +193,14 @@ def _gone() -> Refused:
     return refused("client_gone", "the caller went away before the body was whole")
 
 
-def _copy(upload: UploadFile, folder: Path) -> Path:
-    path = folder / "upload"
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+def _copy(upload: UploadFile, path: Path) -> None:
+    with _filling(path) as file:
         shutil.copyfileobj(upload.file, file, 1 << 20)
-    return path
+
+
+def _filling(path: Path) -> BinaryIO:
+    """Open a file that is there."""
+    return open(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "wb")
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -196,7 +219,7 @@ async def json_body(request: Request) -> dict[str, Any]:
     return found
 
 
-async def _json_fields(request: Request, folder: Path) -> Fields:
+async def _json_fields(request: Request, files: Files) -> Fields:
     fields, said = Fields(), await json_body(request)
     for name, value in said.items():
         if name == "looks":
@@ -204,15 +227,21 @@ async def _json_fields(request: Request, folder: Path) -> Fields:
         elif name in FILES:
             if fields.path:
                 raise refused("too_many_files", "the body holds several files, wanted one")
-            fields.path = await asyncio.to_thread(keep, value, folder)
+            fields.path = await kept(value, files)
         else:
             _known(name, (*TEXTS, *FILES))
             fields.texts[name] = _text(name, value)
     return fields
 
 
-def keep(encoded: Any, folder: Path) -> Path:
-    """Write base64, or a data URI of it, to a private file."""
+async def kept(encoded: Any, files: Files) -> Path:
+    """Write base64, or a data URI of it, to a private file; raises Refused."""
+    path = files.new()
+    await asyncio.to_thread(_keep, encoded, path)
+    return path
+
+
+def _keep(encoded: Any, path: Path) -> None:
     if not isinstance(encoded, str) or not encoded:
         raise refused("bad_file", f"the file is a {type(encoded).__name__}, wanted base64 or a data: URI")
     if encoded.startswith("data:"):
@@ -223,24 +252,21 @@ def keep(encoded: Any, folder: Path) -> Path:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise refused("bad_file", "the file is no base64") from None
-    path = folder / secrets.token_hex(8)
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+    with _filling(path) as file:
         file.write(data)
-    return path
 
 
-async def _fetch(uri: str, fields: Fields, folder: Path, fetcher: Fetcher | None) -> None:
+async def _fetch(uri: str, fields: Fields, files: Files, fetcher: Fetcher | None) -> None:
     if fields.path:
         raise refused("too_many_files", "the body holds a file and a uri, wanted one of them")
     if fetcher is None:
         raise refused("uri_refused", "this service fetches no URIs; send the bytes", 403)
-    fields.path = await fetched(uri, folder, fetcher)
+    fields.path = await fetched(uri, files, fetcher)
 
 
-async def fetched(uri: str, folder: Path, fetcher: Fetcher) -> Path:
-    """Bring what a URI names into a private file, which is there before: one that was removed must not come back."""
-    path = folder / secrets.token_hex(8)
-    await asyncio.to_thread(path.touch, 0o600)
+async def fetched(uri: str, files: Files, fetcher: Fetcher) -> Path:
+    """Bring what a URI names into a private file."""
+    path = files.new()
     await fetcher.fetched(uri, path)
     return path
 

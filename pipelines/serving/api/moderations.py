@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.serving.api.intake import Fetcher, check_length, fetched, keep, refused
+from pipelines.serving.api.intake import Fetcher, Files, check_length, fetched, kept, refused
 from pipelines.serving.api.settings import Settings
 from pipelines.serving.contract import FIRST_SCREENING, Answer, Checker, Look, Upload
 
@@ -50,14 +50,14 @@ class Input:
         return [*found, Upload(_name(), description=text, looks=frozenset({Look.TEXT}))] if text.strip() else found
 
 
-async def inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, settings: Settings) -> list[Input]:
+async def inputs_of(said: Any, files: Files, fetcher: Fetcher | None, settings: Settings) -> list[Input]:
     """Read `input`: a text, a list of texts (a result each), or a list of parts (one result)."""
-    inputs = await _inputs_of(said, folder, fetcher, settings.most_texts)
+    inputs = await _inputs_of(said, files, fetcher, settings.most_texts)
     check_length(max(sum(map(len, one.texts)) for one in inputs), settings)
     return inputs
 
 
-async def _inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, most: int) -> list[Input]:
+async def _inputs_of(said: Any, files: Files, fetcher: Fetcher | None, most: int) -> list[Input]:
     if isinstance(said, str):
         return [Input([_text(said)])]
     if not isinstance(said, list) or not said:
@@ -68,11 +68,11 @@ async def _inputs_of(said: Any, folder: Path, fetcher: Fetcher | None, most: int
         return [Input([_text(one)]) for one in said]
     found = Input()
     for part in said:
-        await _take(part, found, folder, fetcher)
+        await _take(part, found, files, fetcher)
     return [found]
 
 
-async def _take(part: Any, found: Input, folder: Path, fetcher: Fetcher | None) -> None:
+async def _take(part: Any, found: Input, files: Files, fetcher: Fetcher | None) -> None:
     if not isinstance(part, dict) or part.get("type") not in ("text", "image_url"):
         raise refused("bad_input", f"a part is {_kind(part)}, wanted an object of the type text or image_url")
     if part["type"] == "text":
@@ -85,11 +85,11 @@ async def _take(part: Any, found: Input, folder: Path, fetcher: Fetcher | None) 
     if len(found.pictures) >= MOST_PICTURES:
         raise refused("too_many_inputs", f"one input has more than {MOST_PICTURES} pictures")
     if url.startswith("data:"):
-        found.pictures.append(await asyncio.to_thread(keep, url, folder))
+        found.pictures.append(await kept(url, files))
     elif fetcher is None:
         raise refused("uri_refused", "this service fetches no URIs; send a data: URI", 403)
     else:
-        found.pictures.append(await fetched(url, folder, fetcher))
+        found.pictures.append(await fetched(url, files, fetcher))
 
 
 async def moderated(checker: Checker, one: Input, deadline_s: float) -> tuple[dict[str, Any], list[Answer]]:

@@ -55,7 +55,7 @@ def test_a_form_is_one_upload_and_comes_back_as_a_verdict(checker, uploads):
     ((upload, data),) = checker.seen
     assert data == b"risky bytes"
     assert (upload.upload_id, upload.title, upload.looks) == ("upload-1", "a cat", FIRST_SCREENING)
-    assert upload.path.parent.parent == uploads
+    assert upload.path.parent == uploads
     assert "passwd" not in str(upload.path)
     said = found.json()
     assert set(VERDICTS.names) - {"uri"} <= set(said)
