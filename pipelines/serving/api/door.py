@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute
 
 from pipelines.serving import kept_answer
 from pipelines.serving.api import documents
-from pipelines.serving.api.gate import Gate, error_body, refusal_headers
+from pipelines.serving.api.body import Receive, Scope
+from pipelines.serving.api.gate import App, Gate, Send, error_body, path_of, refusal_headers
 from pipelines.serving.api.intake import Fetcher, json_body, private_files, received, refused, upload_of
 from pipelines.serving.api.metrics import Metrics
 from pipelines.serving.api.moderations import inputs_of, moderated
@@ -29,6 +30,8 @@ from pipelines.serving.videos import Hook, Videos
 
 DRAINED = 1 << 20  # bytes of a body that is read to be thrown away
 TRUE = {"1", "true", "yes"}
+Handler = Callable[[Request], Awaitable[Response]]
+Refuse = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def build(
@@ -59,8 +62,33 @@ def build(
     app.add_exception_handler(Refused, _refuse(metrics))
     app.add_exception_handler(HTTPException, _not_found(metrics))
     app.add_exception_handler(Exception, _broken(metrics))
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(_Straight, handlers={("POST", "/v1/check"): door.check}, refuse=_refuse(metrics))
+    app.add_middleware(Gate, settings=settings, metrics=metrics)  # the last one added is the first to be asked
     return app
+
+
+class _Straight:
+    """Hands the requests of the busiest routes to their handlers, past what FastAPI and Starlette do before and after.
+
+    With 16 clients on two cores that is 0.4 ms of processor time a request, of 32. What a handler raises, other than
+    Refused, is the gate's.
+    """
+
+    def __init__(self, app: App, handlers: Mapping[tuple[str, str], Handler], refuse: Refuse) -> None:
+        self.app, self.handlers, self.refuse = app, handlers, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand on."""
+        handler = self.handlers.get((scope["method"], path_of(scope))) if scope["type"] == "http" else None
+        if handler is None:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await handler(request)
+        except Refused as refused:
+            response = await self.refuse(request, refused)
+        await response(scope, receive, send)
 
 
 class _Door:
@@ -195,10 +223,7 @@ def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -
     return Response(body, status, headers, media_type="application/json")
 
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
-
-
-def _refuse(metrics: Metrics) -> Handler:
+def _refuse(metrics: Metrics) -> Refuse:
     async def handler(request: Request, error: Exception) -> Response:  # noqa: ARG001
         if not isinstance(error, Refused):
             raise error
@@ -209,7 +234,7 @@ def _refuse(metrics: Metrics) -> Handler:
     return handler
 
 
-def _not_found(metrics: Metrics) -> Handler:
+def _not_found(metrics: Metrics) -> Refuse:
     async def handler(request: Request, error: Exception) -> Response:  # noqa: ARG001
         status = getattr(error, "status_code", 500)
         codes = {404: "not_found", 405: "method_not_allowed"}
@@ -220,7 +245,7 @@ def _not_found(metrics: Metrics) -> Handler:
     return handler
 
 
-def _broken(metrics: Metrics) -> Handler:
+def _broken(metrics: Metrics) -> Refuse:
     async def handler(request: Request, error: Exception) -> Response:  # noqa: ARG001
         metrics.refused("internal_error")
         return _json(error_body(Refused(500, "internal_error", "the service failed; it was logged")), 500)
