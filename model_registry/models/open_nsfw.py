@@ -66,8 +66,8 @@ class OpenNSFW(Model):
             images.center_crop(images.squash(stack, RESIZE, InterpolationMode.BILINEAR), CROP)
             for stack in images.to_NCHW(batch, self.device)
         ]
-        rgb_NCHW = images.normalise(torch.cat(crops), MEAN_RGB, (1.0, 1.0, 1.0))
-        return rgb_NCHW.flip(1).permute(0, 2, 3, 1).contiguous()
+        bgr_NCHW = torch.stack(torch.cat(crops).unbind(1)[::-1], dim=1)
+        return images.normalise(bgr_NCHW, MEAN_RGB[::-1], (1.0, 1.0, 1.0)).permute(0, 2, 3, 1).contiguous()
 
     @classmethod
     def examples(cls) -> list[Item]:
