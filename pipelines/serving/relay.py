@@ -11,6 +11,7 @@ import asyncio
 import re
 import socket
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -58,6 +59,7 @@ class Relay:
         self.expected = expected
         self._proxy, *self._replicas = block
         self._open: dict[int, int] = {}  # replica's port -> connections
+        self._coming = Counter[int]()  # replica's port -> connections that are being made
         self.callers: set[Caller] = set()
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
@@ -80,10 +82,12 @@ class Relay:
         self._loop.close()
 
     async def connect(self, caller: Caller) -> Answering:
-        """Connect to the replica that has the fewest connections, or to the proxy; raises OSError where none is up."""
-        known = sorted(self._open, key=self._open.__getitem__)
-        others = [port for port in self._replicas if port not in self._open]
-        for port in [*known, *others] if len(known) >= self.expected else [*others, *known]:
+        """Connect to the replica that has the fewest connections, or to the proxy; raises OSError where none is up.
+
+        One that is being made counts: callers come in crowds, and would all find the same replica without any.
+        """
+        for port in self._by_load():
+            self._coming[port] += 1
             try:
                 found = await self._connected(caller, port)
             except OSError:
@@ -91,12 +95,21 @@ class Relay:
             else:
                 self._open[port] = self._open.get(port, 0) + 1
                 return found
+            finally:
+                self._coming[port] -= 1
         return await self._connected(caller, self._proxy)
 
     def closed(self, port: int) -> None:
         """Count one connection less."""
         if port in self._open:
             self._open[port] = max(0, self._open[port] - 1)
+
+    def _by_load(self) -> list[int]:
+        """Those that are there, the idlest first; where not all are known the others before them."""
+        known = {port for port in self._replicas if port in self._open or self._coming[port]}
+        idlest = sorted(known, key=lambda port: self._open.get(port, 0) + self._coming[port])
+        others = [port for port in self._replicas if port not in known]
+        return [*idlest, *others] if len(known) >= self.expected else [*others, *idlest]
 
     async def _end(self) -> None:
         self._server.close()

@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -179,6 +179,25 @@ def test_several_replicas_share_the_connections(block):
         assert answers == [f"{block[1]} 3"] * 3 + [f"{block[2]} 3"] * 3
         for connection in connections:
             connection.close()
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_callers_who_come_at_once_are_shared_too(block, before):
+    """As the connections of a client's pool do: each counts before its replica has been reached."""
+    request = b"POST / HTTP/1.1\r\nhost: it\r\ncontent-length: 1\r\n\r\nx"
+    with replica(block[1]) as one, replica(block[2]) as two, relaying(block, expected=2) as made, ExitStack() as open_:
+        earlier = [open_.enter_context(closing(caller(made))) for _ in range(before)]
+        for connection in earlier:
+            call(connection)
+        here = ("127.0.0.1", made.port)
+        crowd = [open_.enter_context(socket.create_connection(here)) for _ in range(16)]
+        for each in crowd:
+            each.sendall(request)
+        for each in crowd:
+            assert each.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        shares = sorted(len(replica.open) for replica in (one, two))
+    assert sum(shares) == before + 16
+    assert shares[1] - shares[0] <= 1
 
 
 def test_a_caller_that_reads_slowly_holds_nothing_up_but_itself(block):
