@@ -70,7 +70,7 @@ def build(
 class _Straight:
     """Hands the requests of the busiest routes to their handlers, past what FastAPI and Starlette do before and after.
 
-    With 16 clients on two cores that is 0.4 ms of processor time a request, of 32. What a handler raises, other than
+    With 16 clients that is 0.3 of the 2.0 ms that the loop spends on a request. What a handler raises, other than
     Refused, is the gate's.
     """
 
