@@ -42,6 +42,7 @@ OURS, ALONE = "nightjar", "nightjar_alone"  # as it comes; with one ingress repl
 BARE, TUNED, PLAIN, LIT = "bare_ingress", "bare_ingress_tuned", "fastapi", "litserve"
 PLAIN_WORKERS, LIT_WORKERS = "fastapi_workers", "litserve_workers"  # told to take a process a core
 LOOKS = "visual,text"
+FIELD, FIELD_MS = "the field's bar", 50.0  # a first screening at a platform with 400 million daily users
 Seen = dict[str, Any]
 
 
@@ -58,10 +59,20 @@ def run(videos: Sequence[Path], repeat: int) -> Result:
     metrics = {name: [one[0][name] for one in rounds] for name in rounds[0][0]}
     metrics |= {name: [value] for name, value in overloaded.items()}
     setup = {"pictures": len(pictures), "looks": LOOKS, "cores": os.cpu_count(), "seconds_a_level": PHASE_S}
-    said = [_table(rounds[-1][1]), *(f"left out: {name}: {why}" for name, why in absent.items())]
-    levels = [name for name in metrics if name.startswith("p50_ms_1_")]
-    chart = Chart("one client", "ms", {name.removeprefix("p50_ms_1_"): metrics[name] for name in levels})
-    return Result(metrics, setup | {"overload_s": OVERLOAD_S}, said, [chart])
+    left_out = [f"left out: {name}: {why}" for name, why in absent.items()]
+    said = [_first_screening(metrics), _table(rounds[-1][1]), *left_out]
+    return Result(metrics, setup | {"overload_s": OVERLOAD_S}, said, [_one_client(metrics)])
+
+
+def _first_screening(metrics: Mapping[str, Sequence[float]]) -> str:
+    found = metrics[f"p50_ms_1_{OURS}"]
+    here = f"{statistics.median(found):.1f} ms ({min(found):.1f} to {max(found):.1f})"
+    return f"a first screening of one frame and one text takes {here} at one client; {FIELD}: {FIELD_MS:g} ms"
+
+
+def _one_client(metrics: Mapping[str, Sequence[float]]) -> Chart:
+    bars = {name.removeprefix("p50_ms_1_"): metrics[name] for name in metrics if name.startswith("p50_ms_1_")}
+    return Chart("one client", "ms", {**bars, FIELD: [FIELD_MS]})
 
 
 def _servers(bundle: str) -> tuple[list[Server], dict[str, str]]:

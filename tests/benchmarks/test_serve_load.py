@@ -99,3 +99,15 @@ def test_what_an_overload_came_to():
     assert found["overload_refused_p50_ms"] == 1.0
     assert found["overload_failed"] == 0.01
     assert 2.0 <= found["overload_p99_vs_p50"] <= 2.1
+
+
+def test_the_report_says_what_a_first_screening_costs():
+    metrics = {"p50_ms_1_nightjar": [31.0, 29.5, 30.2], "p50_ms_1_litserve": [44.0, 45.0, 46.0]}
+    said = serve._first_screening(metrics)
+    assert "takes 30.2 ms (29.5 to 31.0) at one client" in said
+    assert said.endswith("the field's bar: 50 ms")
+    assert serve._one_client(metrics).bars == {
+        "nightjar": [31.0, 29.5, 30.2],
+        "litserve": [44.0, 45.0, 46.0],
+        "the field's bar": [50.0],
+    }
