@@ -32,6 +32,7 @@ RENEW_S = 20.0
 VOID_S = 180.0  # a claim in a store that was not renewed for so long
 SETTLE_S = 2.0  # two may find the same claim void: who comes second removes the first one's, who then sees it
 ASK_S = 2.0  # between two looks of one who waits
+TORN_S = 0.2  # until a claim that cannot be read is looked at again: not every store writes a file in one step
 
 
 class LockedError(NightjarError):
@@ -114,7 +115,7 @@ class _DiskLock:
         return False
 
     def claim(self) -> dict[str, Any]:
-        return _read(self.path)
+        return _read(self.path) or {}
 
 
 class _StoreLock:
@@ -126,11 +127,8 @@ class _StoreLock:
         self.mine: dict[str, Any] = {}
 
     def take(self, claim: dict[str, Any]) -> bool:
-        try:
-            before = read_bytes(self.path)
-        except FileNotFoundError:
-            before = None
-        if before is not None and _is_fresh(_parsed(before)):
+        before = _read(self.path)
+        if before is not None and _is_fresh(before):
             return False
         if before is not None:
             remove(self.path)
@@ -159,7 +157,7 @@ class _StoreLock:
         return _is_fresh(self.claim())
 
     def claim(self) -> dict[str, Any]:
-        return _read(self.path)
+        return _read(self.path) or {}
 
 
 def _is_fresh(claim: dict[str, Any]) -> bool:
@@ -173,11 +171,15 @@ def _is_dead(claim: dict[str, Any]) -> bool:
     return not lives(int(claim.get("pid", 0)), float(claim.get("born") or 0))
 
 
-def _read(path: Place) -> dict[str, Any]:
-    try:
-        return _parsed(read_bytes(path))
-    except FileNotFoundError:
-        return {}
+def _read(path: Place) -> dict[str, Any] | None:
+    """Read a claim; None where there is none, empty where it cannot be read a moment later either."""
+    with suppress(FileNotFoundError):
+        found = _parsed(read_bytes(path))
+        if not found:
+            time.sleep(TORN_S)
+            found = _parsed(read_bytes(path))
+        return found
+    return None
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
