@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from model_registry.artifacts import artifact
 from model_registry.bundles import pin_model
@@ -87,6 +88,15 @@ class TestRecordings:
         sounds = [recording(real_media, name) for name in (KENNEDY, ARCTIC)]
 
         assert whisper.predict(sounds) == whisper.predict(sounds[::-1])[::-1]
+
+    def test_what_it_hears_does_not_depend_on_the_threads_of_blas(self, whisper):
+        """A night's worker has one, a command on its own has one a core."""
+        noise = np.random.default_rng(0).normal(0, 3000, 7 * AUDIO_HZ).astype(np.int16)
+        with threadpool_limits(1):
+            alone = whisper._mel(noise, 7)
+        for threads in (2, 3):
+            with threadpool_limits(threads):
+                np.testing.assert_array_equal(whisper._mel(noise, 7), alone)
 
 
 class TestNoSpeech:

@@ -38,6 +38,8 @@ class CTranslate2Whisper(Whisper):
         self.engine = engine
         self.device = device
         self.features = FeatureExtractor(feature_size=engine.n_mels)  # 80, or 128 since large-v3
+        # BLAS rounds single precision by its number of threads, and 8 bits make 0.02 of a confidence out of that
+        self.features.mel_filters = self.features.mel_filters.astype(np.float64)
         self.decoder = Decoder(engine, tokenizer)
 
     @classmethod
