@@ -26,7 +26,7 @@ from unittest import mock
 
 import psutil
 
-from benchmarks.nights.cluster import free_port
+from benchmarks.ports import free_port
 from model_registry.model import InputKind, Item, Vector
 from pipelines.serving import watch
 from pipelines.serving.api.shown import shown_video

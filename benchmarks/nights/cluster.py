@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import IO
 
 import psutil
 
+from benchmarks.ports import free_port
 from jobs.session import QUIET
 from model_registry.errors import NightjarError
 
@@ -155,10 +155,3 @@ def kill_all(processes: Sequence[psutil.Process]) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(processes, timeout=STOP_SECONDS)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.ports import free_port
 from benchmarks.servers.load import Phase, Plan
 from model_registry.errors import NightjarError
 
@@ -73,7 +73,7 @@ def environment() -> dict[str, str]:
 @contextmanager
 def running(server: Server, scratch: Path) -> Iterator[Running]:
     """Start it on a free port; raises NightjarError with its last words where it never answers."""
-    port, words = _free_port(), scratch / f"{server.name}.txt"
+    port, words = free_port(), scratch / f"{server.name}.txt"
     command = [word.replace("{port}", str(port)) for word in server.command]
     with words.open("wb") as said:
         started = subprocess.Popen(
@@ -86,13 +86,6 @@ def running(server: Server, scratch: Path) -> Iterator[Running]:
         yield Running(server, url, process)
     finally:
         _end(started, process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait(started: subprocess.Popen[bytes], url: str, name: str, words: Path) -> None:

@@ -8,6 +8,7 @@ replica lives, an answer for callers whose replica died, and requests that wait 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import socket
 import threading
@@ -36,15 +37,20 @@ def written(host: str, port: int) -> str:
 
 
 def free_block() -> range:
-    """Ports of this machine that nobody has: the first for a proxy, the others for replicas."""
-    for first in range(FIRST, LAST, PORTS + 1):
+    """Ports of this machine that nobody has: the first for a proxy, the others for replicas.
+
+    Any such block: two services that start together, and have taken none of theirs yet, would find the same first one.
+    """
+    firsts = range(FIRST, LAST - PORTS, PORTS + 1)
+    for first in random.sample(firsts, len(firsts)):
         block = range(first, first + PORTS + 1)
-        if all(map(_is_free, block)):
+        if all(map(is_free, block)):
             return block
     raise NightjarError(f"no {PORTS + 1} neighbouring ports from {FIRST} to {LAST} are free for the service's replicas")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody of this machine has a port."""
     with socket.socket() as tried, suppress(OSError):
         tried.bind((HERE, port))
         return True

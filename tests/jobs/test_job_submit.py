@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.chaos import DATE, recall, write_manifest
-from benchmarks.nights.cluster import Cluster, free_port
+from benchmarks.nights.cluster import Cluster
+from benchmarks.ports import free_port
 from tests.chaos import made_uploads
 from tests.media import REPOSITORY
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from benchmarks.ports import free_port
 from jobs.watching.metrics import MEASURES, RayMetrics, exposed, values_of
 from jobs.watching.watch import Watch
 from tests.watched import DAY, busy, receipts
@@ -164,9 +164,7 @@ ray.shutdown()
 
 def test_ray_shows_them_where_prometheus_scrapes(tmp_path, ray_folder):
     """No dashboard is needed: each node's metrics agent has them after its next report."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-c", SCRIPT, str(port), str(tmp_path / f"dt={DAY}"), ray_folder]
     with subprocess.Popen(

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from benchmarks.ports import free_port
 from jobs.cli import parse
 from jobs.keys import run as keys_run
 from tests.footage import Tone, write_film
@@ -40,9 +40,7 @@ def service(tmp_path_factory, lite) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "jobs.cli"]
     made = [*command, "keys", "create", "tests", "--keys", str(folder / "keys.json")]
     token = subprocess.run(made, capture_output=True, text=True, check=True).stdout.strip()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--port", str(port), "--keys", str(folder / "keys.json"), "--videos", str(folder / "videos")]
     with (folder / "stderr").open("wb") as said:
         process = subprocess.Popen([*command, "serve", *options], stdout=said, stderr=said)

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.ports import free_port
 from jobs.session import ray_up
 from model_registry import store
 from model_registry.model import predict_all
@@ -56,13 +56,7 @@ class Running:
         return handle_of(self.name, INGRESS).options(method_name=method).remote()
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-PORT = _free_port()
+PORT = free_port()
 
 
 @pytest.fixture(scope="module")

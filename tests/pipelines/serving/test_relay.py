@@ -247,6 +247,6 @@ def test_a_block_that_is_taken_in_part_is_not_given(monkeypatch):
     assert len(first) == PORTS + 1
     with closing(socket.create_server(("127.0.0.1", first[4]))):
         assert set(free_block()).isdisjoint(first)
-    monkeypatch.setattr(relay, "_is_free", lambda _: False)
+    monkeypatch.setattr(relay, "is_free", lambda _: False)
     with pytest.raises(relay.NightjarError, match="17 neighbouring ports"):
         free_block()

@@ -20,7 +20,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.nights.cluster import Cluster, free_port
+from benchmarks.nights.cluster import Cluster
+from benchmarks.ports import free_port
 from jobs.cli import parse
 from jobs.serve import run
 from model_registry.bundles import PinnedBundle, bundle_named, pin

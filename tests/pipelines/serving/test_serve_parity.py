@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.ports import free_port
 from jobs.session import ray_up
 from model_registry.artifacts import artifact, fetch
 from model_registry.bundles import BUNDLES, PinnedBundle
@@ -45,9 +45,7 @@ APP = "real"
 LURE = "Cash out fast, add me on WhatsApp +44 7700 900123"
 TEXTS = [LURE, "an ordinary day at the lake", "casino bonus, place your bet now; 加微信 abc12345 领红包"]
 SAME = 1e-5  # scores: an upload is computed in other batches than a night's windows
-with socket.socket() as found:
-    found.bind(("127.0.0.1", 0))
-    PORT = found.getsockname()[1]
+PORT = free_port()
 
 
 @pytest.fixture(scope="module")

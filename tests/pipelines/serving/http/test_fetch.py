@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from pipelines.serving.contract import Refused
 from pipelines.serving.http.exchange import FetchLimits
 from pipelines.serving.http.fetch import Fetcher
@@ -460,8 +461,7 @@ class TestAnswer:
         assert "as http does it" in str(refused(fetcher(site.uri("")), site.uri(), path))
 
     def test_nobody_listens(self, path):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
 
         assert refused(fetcher(f"http://127.0.0.1:{port}"), f"http://127.0.0.1:{port}/", path).status == 422
 
