@@ -6,7 +6,6 @@ import argparse
 import ipaddress
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -25,6 +24,9 @@ from model_registry.store import ALIASES
 from pipelines.risk.policy import load_policy
 from pipelines.serving.placement import Placement, Room
 from pipelines.serving.service import Plan, Service, plan
+
+if TYPE_CHECKING:
+    from pipelines.serving.relay import Relay
 
 EXAMPLES = """examples:
   nightjar serve                                             # on this machine only, without keys
@@ -185,41 +187,39 @@ def _up(host: str, port: int, service: Service, found: Plan) -> Iterator[Up]:
     """Ray and Ray Serve.
 
     Proxies answer on a cluster, which may have many machines; on a Ray of our own the replicas do, through a relay,
-    and count together what they count.
+    and count together what they count. The relay listens before Ray starts, whose processes take ports as they come.
     """
     from pipelines.serving.application import ENVIRONMENT, Layout, direct_ingress
-    from pipelines.serving.relay import HERE, Relay, free_block, written
+    from pipelines.serving.relay import HERE, free_block, written
 
     own = not os.environ.get("RAY_ADDRESS")
-    if own:
-        _refuse_taken(host, port)
     block = free_block() if own else range(0)
     for name, value in (ENVIRONMENT | direct_ingress(block)).items():
         os.environ.setdefault(name, value)
-    with session.ray_up() as resources:
+    with ExitStack() as after:
+        relay = after.enter_context(closing(_relay(host, port, block))) if own else None
+        resources = after.enter_context(session.ray_up())
         from pipelines.serving.running import start
 
         room = Room.of(resources)
-        with _told_to_stop(), ExitStack() as after:  # again: Ray puts a handler of its own in place of ours
-            if own:
-                service = replace(service, shared=after.enter_context(TemporaryDirectory(prefix="nightjar-serve-")))
-                replicas = Layout.of(service, [ref.spec for ref in found.bundle.models], room).replicas
-                start(HERE, block[0])
-                after.enter_context(closing(Relay(host, port, block, replicas)))
-            else:
-                start(host, port)
-            yield Up(service, room, written(host, port))
+        after.enter_context(_told_to_stop())  # again: Ray puts a handler of its own in place of ours
+        if relay:
+            service = replace(service, shared=after.enter_context(TemporaryDirectory(prefix="nightjar-serve-")))
+            relay.expected = Layout.of(service, [ref.spec for ref in found.bundle.models], room).replicas
+            start(HERE, block[0])
+        else:
+            start(host, port)
+        yield Up(service, room, written(host, port))
 
 
-def _refuse_taken(host: str, port: int) -> None:
-    """Ray Serve would log it somewhere and wait."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except OSError as error:
-            raise UsageError(f"nothing can listen on {host} port {port}: {error.strerror}") from error
+def _relay(host: str, port: int, block: range) -> Relay:
+    from pipelines.serving.relay import Relay
+
+    try:
+        return Relay(host, port, block)
+    except OSError as error:
+        why = str(error.strerror).rpartition(": ")[2]  # asyncio's begins with the address
+        raise UsageError(f"nothing can listen on {host} port {port}: {why}") from error
 
 
 def _serve(found: Plan, up: Up) -> None:

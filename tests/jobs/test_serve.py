@@ -22,6 +22,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.ports import free_port
 from jobs import serve
 from jobs.cli import parse
 from jobs.serve import is_loopback, run, service_of
@@ -35,6 +36,13 @@ SLOW = bytes([DAWDLES]) + QUICK[1:]
 
 def call(*options: str) -> int:
     return run(parse(["serve", *options]))
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """No models and no Ray."""
+    monkeypatch.setattr(serve, "plan", lambda service: SimpleNamespace(bank=None))
+    monkeypatch.setattr(serve.os, "environ", os.environ.copy())
 
 
 class TestRefusing:
@@ -92,8 +100,31 @@ class TestRefusing:
             command = [sys.executable, "-m", "tests.serving_parts", "--policy", str(versions), "--port", str(port)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
-        expected = f"nightjar serve: nothing can listen on 127.0.0.1 port {port}: Address already in use\n"
+        expected = f"nightjar serve: nothing can listen on 127.0.0.1 port {port}: address already in use\n"
         assert done.stderr == expected
+
+    def test_a_host_that_is_none(self, tmp_path, bare, monkeypatch):
+        monkeypatch.setattr(serve.session, "ray_up", lambda: pytest.fail("Ray was started"))
+        keys = tmp_path / "keys.json"
+        keys.write_text("{}")
+        with pytest.raises(UsageError, match=r"nothing can listen on nowhere\.invalid port 8000: \w"):
+            call("--host", "nowhere.invalid", "--keys", str(keys))
+
+    def test_the_port_is_held_before_ray_starts(self, bare, monkeypatch):
+        """Ray's processes take ports as they come."""
+        port = free_port()
+
+        @contextmanager
+        def ray_up():
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", port))
+            raise UsageError("it was held")
+            yield
+
+        monkeypatch.setattr(serve.session, "ray_up", ray_up)
+        with pytest.raises(UsageError, match="it was held"):
+            call("--port", str(port))
+        socket.create_server(("127.0.0.1", port)).close()
 
 
 class TestConfig:
@@ -153,9 +184,7 @@ class Server:
     """`nightjar serve` in a process group of its own, as a terminal would start it."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        self.port = free_port()
         versions = folder / "versions"
         versions.write_text("1")
         command = [sys.executable, "-m", "tests.serving_parts", "--policy", str(versions), "--port", str(self.port)]
