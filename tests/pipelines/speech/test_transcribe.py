@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -17,8 +16,9 @@ from pipelines.rows import LINE
 from pipelines.speech.transcribe import Transcribe, said_in
 from pipelines.stage import check, run_local
 from tests.pipelines.speech.voices import BreaksDown, LoudIsSpeech, SaysItsValue, bursts, ref_to, table
-from tests.sounds import ARCTIC, ARCTIC_SAYS, AUDIO_HZ, KENNEDY, SONNET, mandarin, recording, without_speech
+from tests.sounds import ARCTIC, AUDIO_HZ, KENNEDY, SONNET, mandarin, recording, without_speech
 
+GREGSON = ("gregson", "gregs in")
 FAKES = Transcribe(vad=ref_to(LoudIsSpeech), speech=ref_to(SaysItsValue))
 
 
@@ -140,7 +140,8 @@ class TestWithModels:
         assert {line["language"] for line in english + arctic} == {"en"}
         assert nothing == []
         assert {line["language"] for line in mandarin_lines} == {"zh"}
-        assert re.fullmatch(ARCTIC_SAYS, letters(arctic))
+        # cut as the voice activity cuts it, the last bit of a feature decides between these two, and no others
+        assert letters(arctic) in {f"he turned sharply and faced {whom} across the table" for whom in GREGSON}
         assert 4000 <= english[0]["start_ms"] < english[-1]["end_ms"] <= 15_500
         assert 64_000 <= mandarin_lines[0]["start_ms"] < 65_000
 
