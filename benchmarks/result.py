@@ -89,6 +89,6 @@ def check(bounds: Bounds, result: Result) -> Check:
     raise NightjarError(f"the benchmark measured no {bounds.metric} and does not say why; it measured {known}")
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 3, unit: str = "") -> str:
     """The median, and the lowest and highest in brackets."""
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return f"{statistics.median(values):.{digits}f}{unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"

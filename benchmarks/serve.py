@@ -26,6 +26,7 @@ from PIL import Image
 
 from benchmarks.contenders.runs import OTHER_PYTHON
 from benchmarks.registry import Chart, Result
+from benchmarks.result import spread
 from benchmarks.servers.load import Phase, Plan
 from benchmarks.servers.running import ROOT, Server, environment, running
 from jobs import progress
@@ -65,8 +66,7 @@ def run(videos: Sequence[Path], repeat: int) -> Result:
 
 
 def _first_screening(metrics: Mapping[str, Sequence[float]]) -> str:
-    found = metrics[f"p50_ms_1_{OURS}"]
-    here = f"{statistics.median(found):.1f} ms ({min(found):.1f} to {max(found):.1f})"
+    here = spread(metrics[f"p50_ms_1_{OURS}"], 1, " ms")
     return f"a first screening of one frame and one text takes {here} at one client; {FIELD}: {FIELD_MS:g} ms"
 
 

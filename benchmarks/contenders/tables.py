@@ -9,6 +9,7 @@ from dataclasses import fields
 from benchmarks.contenders.compare import Gaps
 from benchmarks.contenders.roster import OURS, PEERS, WHY_OURS
 from benchmarks.contenders.runs import Run
+from benchmarks.result import spread
 
 
 def speeds(name: str, runs: Mapping[str, Sequence[Run]], videos: int) -> str:
@@ -17,7 +18,7 @@ def speeds(name: str, runs: Mapping[str, Sequence[Run]], videos: int) -> str:
     lines = [f"## {name}: {videos} videos", "", head, "|---|---|---|---|---|---|---|"]
     for contender in sorted(runs, key=lambda each: _middle(runs[each], lambda run: run.work_s)):
         mine = runs[contender]
-        work, wall = (_spread([getattr(run, time) for run in mine]) for time in ("work_s", "wall_s"))
+        work, wall = (spread([getattr(run, time) for run in mine], 1) for time in ("work_s", "wall_s"))
         rate = videos / _middle(mine, lambda run: run.work_s)
         ready, cpu = _middle(mine, lambda run: run.ready_s), _middle(mine, lambda run: run.cpu_s)
         peak = _middle(mine, lambda run: run.peak_bytes / 1e6)
@@ -55,7 +56,3 @@ def gaps_table(name: str, gaps: Mapping[str, Gaps]) -> str:
 
 def _middle(runs: Sequence[Run], of: Callable[[Run], float]) -> float:
     return statistics.median(map(of, runs))
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
