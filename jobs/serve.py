@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -23,10 +23,8 @@ from model_registry.errors import UsageError
 from model_registry.store import ALIASES
 from pipelines.risk.policy import load_policy
 from pipelines.serving.placement import Placement, Room
+from pipelines.serving.relay import HERE, Relay, free_block, written
 from pipelines.serving.service import Plan, Service, plan
-
-if TYPE_CHECKING:
-    from pipelines.serving.relay import Relay
 
 EXAMPLES = """examples:
   nightjar serve                                             # on this machine only, without keys
@@ -190,7 +188,6 @@ def _up(host: str, port: int, service: Service, found: Plan) -> Iterator[Up]:
     and count together what they count. The relay listens before Ray starts, whose processes take ports as they come.
     """
     from pipelines.serving.application import ENVIRONMENT, Layout, direct_ingress
-    from pipelines.serving.relay import HERE, free_block, written
 
     own = not os.environ.get("RAY_ADDRESS")
     block = free_block() if own else range(0)
@@ -213,8 +210,6 @@ def _up(host: str, port: int, service: Service, found: Plan) -> Iterator[Up]:
 
 
 def _relay(host: str, port: int, block: range) -> Relay:
-    from pipelines.serving.relay import Relay
-
     try:
         return Relay(host, port, block)
     except OSError as error:

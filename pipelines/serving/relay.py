@@ -60,9 +60,9 @@ def is_free(port: int) -> bool:
 class Relay:
     """Listens in a thread of its own until it is closed; raises OSError where it cannot."""
 
-    def __init__(self, host: str, port: int, block: Sequence[int], expected: int = 1) -> None:
-        """Expect so many replicas on the ports of a block that follow the proxy's."""
-        self.expected = expected
+    def __init__(self, host: str, port: int, block: Sequence[int]) -> None:
+        """Look for replicas on the ports of a block that follow the proxy's."""
+        self.expected = 1  # replicas; set where there are to be more
         self._proxy, *self._replicas = block
         self._open: dict[int, int] = {}  # replica's port -> connections
         self._coming = Counter[int]()  # replica's port -> connections that are being made

@@ -84,7 +84,8 @@ def replica(port: int) -> Iterator[Replica]:
 
 @contextmanager
 def relaying(block: range, expected: int = 1) -> Iterator[Relay]:
-    with closing(Relay("127.0.0.1", 0, block, expected)) as made:
+    with closing(Relay("127.0.0.1", 0, block)) as made:
+        made.expected = expected
         yield made
 
 
@@ -242,9 +243,16 @@ def test_a_port_that_is_taken_is_an_error():
         Relay("127.0.0.1", taken.getsockname()[1], range(20000, 20017))
 
 
+def test_services_that_start_together_are_given_blocks_of_their_own():
+    """None has taken its ports yet; twelve times the same of 705 would be no chance."""
+    assert len({free_block() for _ in range(12)}) > 1
+
+
 def test_a_block_that_is_taken_in_part_is_not_given(monkeypatch):
     first = free_block()
     assert len(first) == PORTS + 1
+    monkeypatch.setattr(relay.random, "sample", lambda firsts, _: sorted(firsts, key=lambda each: each != first[0]))
+    assert free_block() == first
     with closing(socket.create_server(("127.0.0.1", first[4]))):
         assert set(free_block()).isdisjoint(first)
     monkeypatch.setattr(relay, "is_free", lambda _: False)
