@@ -17,9 +17,11 @@ from pipelines.copyright.verification.placement import REACH, Affine, Placement,
 
 BLOCK = 24  # pixels
 SEARCH = 5  # pixels to every side that a block may lie off
+WIDE = 18  # the same of what moves
 SIGMAS = (0.8, 1.6, 3.0)  # of the finest detail compared, in pixels
 ALIKE_ENERGY = (0.45, 2.2)  # of the upload's finest detail to the reference's, where it can be compared
 TEXTURED = 2.5  # grey levels of a block's spread, band-passed, from which it shows something
+RICH = 0.2  # lesser eigenvalue of a block's structure tensor, as OpenCV scales it
 AGREES = 0.7  # correlation of a block that is the same
 DIFFERS = 0.5  # correlation below which it is another
 FILLED = 0.9  # share of a block that both pictures must cover
@@ -37,6 +39,7 @@ class Blocks:
     upload_spread: NDArray[np.float64]  # grey levels, band-passed
     ref_spread: NDArray[np.float64]
     rich: NDArray[np.bool_]  # where the upload shows more than straight bars and ramps
+    other: NDArray[np.bool_]  # where both show something, and not the same
     to_upload_23: Affine  # common frame to upload
     to_ref_23: Affine
 
@@ -56,11 +59,6 @@ class Blocks:
         return self.shown & self.seen & (self.likeness >= AGREES)
 
     @property
-    def other(self) -> NDArray[np.bool_]:
-        """Blocks in which both show something, and not the same."""
-        return self.shown & self.seen & (self.likeness < DIFFERS)
-
-    @property
     def told(self) -> NDArray[np.bool_]:
         """Blocks in which either shows something."""
         return self.shown | self.seen
@@ -72,8 +70,13 @@ class Blocks:
         return float(self.same.sum() / told) if told else 0.0
 
 
-def compared(upload: Picture, reference: Picture, placement: Placement, every: int = 1) -> Blocks | None:
-    """Compare block by block, or every so manyth block; None where too little of the two lies on each other."""
+def compared(
+    upload: Picture, reference: Picture, placement: Placement, every: int = 1, *, wide: bool = False
+) -> Blocks | None:
+    """Compare block by block, or every so manyth block; None where too little of the two lies on each other.
+
+    With `wide` a block that is another is looked for further away: who walks is elsewhere half a second later.
+    """
     frame = _common(upload, reference, placement)
     if frame is None:
         return None
@@ -82,13 +85,17 @@ def compared(upload: Picture, reference: Picture, placement: Placement, every: i
     tops, lefts = (side[::every] for side in _grid(frame.filled))
     if not len(tops):
         return None
-    rows = [_block(ours, theirs, int(top), int(left)) for top, left in zip(tops, lefts, strict=True)]
-    found = np.array(rows, np.float64)
+    spreads = [_spread(band)[tops, lefts] for band in (ours, theirs)]
+    agreed = np.zeros((len(tops), 3))
+    for at in np.flatnonzero(np.minimum(*spreads) >= TEXTURED):
+        agreed[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), SEARCH)
+    foreign = (np.minimum(*spreads) >= TEXTURED) & (agreed[:, 0] < DIFFERS)
+    for at in np.flatnonzero(foreign) if wide else ():
+        foreign[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), WIDE)[0] < AGREES
+    rich = _richness(ours)[tops + BLOCK // 2, lefts + BLOCK // 2] >= RICH
     centres = np.stack([lefts + BLOCK / 2 - 0.5, tops + BLOCK / 2 - 0.5], axis=1).astype(np.float64)
-    rich = np.array([_richness(ours, top, left) for top, left in zip(tops, lefts, strict=True)]) >= TEXTURED / 2
-    return Blocks(
-        centres, found[:, 3:5], found[:, 0], found[:, 1], found[:, 2], rich, frame.to_upload_23, frame.to_ref_23
-    )
+    maps = frame.to_upload_23, frame.to_ref_23
+    return Blocks(centres, agreed[:, 1:], agreed[:, 0], spreads[0], spreads[1], rich, foreign, *maps)
 
 
 def refined(
@@ -202,27 +209,37 @@ def _grid(filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return top[keep], left[keep]
 
 
-def _richness(grey: Grey, top: int, left: int) -> float:
-    """Spread of a block that is left once each row's and each column's mean is taken off: none in bars and ramps."""
-    block = grey[top : top + BLOCK, left : left + BLOCK]
-    rest = block - block.mean(axis=0, keepdims=True) - block.mean(axis=1, keepdims=True)
-    return float(rest.std())
+def _spread(band: Grey) -> NDArray[np.float64]:
+    """Standard deviation of the block that has its top left corner there."""
+    import cv2
+
+    mean, square = (
+        cv2.boxFilter(values, cv2.CV_64F, (BLOCK, BLOCK), anchor=(0, 0), borderType=cv2.BORDER_REFLECT)
+        for values in (band, band * band)
+    )
+    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)), np.float64)
 
 
-def _block(ours: Grey, theirs: Grey, top: int, left: int) -> tuple[float, float, float, float, float]:
-    """Correlation, spreads of both, and the shift in x and y of the reference where it agrees best."""
+def _richness(band: Grey) -> NDArray[np.float32]:
+    """How much a block around a pixel changes in the direction in which it changes least: nothing in bars and ramps.
+
+    The lesser eigenvalue of its structure tensor, as J. Shi and C. Tomasi, "Good Features to Track", CVPR 1994.
+    """
+    import cv2
+
+    return np.asarray(cv2.cornerMinEigenVal(band, BLOCK, ksize=3), np.float32)
+
+
+def _agreed(ours: Grey, theirs: Grey, top: int, left: int, search: int) -> tuple[float, float, float]:
+    """Correlation of a block, and the shift in x and y of the reference where it is highest."""
     import cv2
 
     height, width = ours.shape
     block = ours[top : top + BLOCK, left : left + BLOCK]
-    own = theirs[top : top + BLOCK, left : left + BLOCK]
-    spreads = float(block.std()), float(own.std())
-    if min(spreads) < TEXTURED:
-        return 0.0, *spreads, 0.0, 0.0
-    first_row, first_column = max(0, top - SEARCH), max(0, left - SEARCH)
-    around = theirs[first_row : min(height, top + BLOCK + SEARCH), first_column : min(width, left + BLOCK + SEARCH)]
+    first_row, first_column = max(0, top - search), max(0, left - search)
+    around = theirs[first_row : min(height, top + BLOCK + search), first_column : min(width, left + BLOCK + search)]
     _, likeness, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED))
-    return float(likeness), *spreads, float(x + first_column - left), float(y + first_row - top)
+    return float(likeness), float(x + first_column - left), float(y + first_row - top)
 
 
 COARSE = 48  # pixels of the shorter side

@@ -20,7 +20,7 @@ from pipelines.copyright.picture.layout import Rectangle, inner, rectangles
 
 Grey = NDArray[np.float32]  # [H, W], 0 to 255
 
-FEATURES = 400  # strongest, a picture
+FEATURES = 300  # strongest, a picture
 SIDE = 160  # pixels of the shorter side on which they are looked for: OpenCV doubles the picture first
 CONTRAST = 0.015  # of OpenCV's; its own default of 0.04 finds too little in a blurred copy
 MOST_BOXES = 3

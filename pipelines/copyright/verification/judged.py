@@ -19,10 +19,16 @@ class Verdict(StrEnum):
 
 
 LEAST_MOVING = 4  # blocks a pair from which motion has a say
+ALL_MOVES = 0.75  # share of the blocks: the camera moves, and what agrees, moves alike
 HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the claim
 MOVES_ALIKE, MOVES_OTHERWISE = 0.25, 0.12  # share of the moving blocks that agree: from the first on, below the second
-STILL_SHARE, STILL_OTHER = 0.85, 0.03  # where nothing moves: of the blocks that must agree, that may be another's
-STILL_DOUBT = 0.65  # below this it is another card of the same kind
+FOREIGN = 0.055  # share of the blocks that show something else at every moment that holds
+LIKELY, UNLIKELY = (
+    0.6,
+    0.45,
+)  # the highest score of a doubt: where too little was seen, where something speaks against it
+STILL_SHARE, STILL_FOREIGN = 0.85, 0.03  # where nothing moves: of the blocks that must agree, that may be another's
+STILL_DOUBT = 0.7  # below this it is another card of the same kind
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,10 @@ class Evidence:
     told: int = 0  # that show something in either
     same: int = 0  # that are the same
     rich: int = 0  # of these, that show more than straight bars and ramps
-    other: int = 0  # that show something in both, and not the same
-    moving: int = 0  # of those told, that show something else at the next moment
+    foreign: int = 0  # in which both show something, and not the same, but for what stays while the rest moves
+    moving: int = 0  # of those told, that show something else at another moment
     moving_same: int = 0  # of these, that are the same at both moments
+    moving_now: int = 0  # of these, that are the same at this one
 
     @property
     def share(self) -> float:
@@ -57,34 +64,43 @@ class Judged:
 
 
 def judged(evidence: Sequence[Evidence]) -> Judged:
-    """Weigh the pairs of a span."""
+    """Weigh the pairs of a span that could be laid on each other."""
     share = float(np.median([one.share for one in evidence]))
     holding = [one for one in evidence if one.holds]
     agrees = f"{share:.0%} of the detail agrees"
     if not holding:
-        plain = share >= HOLDS_SHARE
-        what = "too plain to be anybody's" if plain else "another picture of the same kind"
+        what = "too plain to be anybody's" if share >= HOLDS_SHARE else "another picture of the same kind"
         return Judged(Verdict.REFUTED, 0.0, f"{what}: {agrees}")
     score = 1 - 1 / (2 + 0.25 * sum(one.same for one in holding) * share)
-    moving = sum(one.moving for one in evidence)
-    if moving < LEAST_MOVING * len(evidence):
+    if sum(one.moving for one in evidence) < LEAST_MOVING * len(evidence):
         return _of_a_still(evidence, score, agrees)
-    alike = sum(one.moving_same for one in evidence) / moving
+    alike = max(_alike(one) for one in evidence)
     moves = f"same scene or layout, other content: {alike:.0%} of what moves agrees"
     if alike < MOVES_OTHERWISE:
         return Judged(Verdict.REFUTED, 0.1, moves)
+    foreign = min(one.foreign / max(1, one.told) for one in holding)
+    other = f"same layout, other text or detail: {agrees}, {foreign:.0%} is another at every moment"
+    if foreign >= FOREIGN:
+        return Judged(Verdict.IN_DOUBT, UNLIKELY, other)
     if alike < MOVES_ALIKE:
-        return Judged(Verdict.IN_DOUBT, 0.4, moves)
-    if 2 * len(holding) < len(evidence):
-        return Judged(Verdict.IN_DOUBT, 0.4, f"only {len(holding)} of {len(evidence)} frames hold: {agrees}")
+        return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
+    if len(holding) < 2 and len(evidence) > 1:
+        return Judged(Verdict.IN_DOUBT, LIKELY, f"only one of {len(evidence)} frames holds: {agrees}")
     return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
+
+
+def _alike(one: Evidence) -> float:
+    """Of what moves, the share that is the same: at both moments, or at this one where the whole picture moves."""
+    if not one.moving:
+        return 0.0
+    return (one.moving_now if one.moving >= ALL_MOVES * one.told else one.moving_same) / one.moving
 
 
 def _of_a_still(evidence: Sequence[Evidence], score: float, agrees: str) -> Judged:
     """Where nothing moves, a template with other words agrees in most: all of the detail has to."""
     share = float(np.median([one.share for one in evidence]))
-    other = sum(one.other for one in evidence) / max(1, sum(one.told for one in evidence))
-    if share >= STILL_SHARE and other <= STILL_OTHER:
+    foreign = sum(one.foreign for one in evidence) / max(1, sum(one.told for one in evidence))
+    if share >= STILL_SHARE and foreign <= STILL_FOREIGN:
         return Judged(Verdict.VERIFIED, score, f"{agrees} of a picture that stays")
-    said = f"same layout, other text or detail: {agrees}, {other:.0%} is another"
-    return Judged(Verdict.IN_DOUBT, 0.4, said) if share >= STILL_DOUBT else Judged(Verdict.REFUTED, 0.1, said)
+    said = f"same layout, other text or detail: {agrees}, {foreign:.0%} is another"
+    return Judged(Verdict.IN_DOUBT, UNLIKELY, said) if share >= STILL_DOUBT else Judged(Verdict.REFUTED, 0.1, said)

@@ -14,13 +14,13 @@ MOVED = 0.75  # correlation of a place with itself at another moment below which
 NOISE = 4.0  # grey levels of spread that are nothing
 
 
-def moving(blocks: Blocks, pair: Pair, other: Pair) -> NDArray[np.bool_]:
-    """Which blocks of a pair show something else in the other one, in either picture."""
+def moving(blocks: Blocks, pair: Pair, other: Pair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which blocks of a pair show something else in the other one: in the upload, and in the reference."""
     ours, theirs = (
         _changed(picture, later, applied(to, blocks.centre_N2))
         for picture, later, to in zip(pair, other, (blocks.to_upload_23, blocks.to_ref_23), strict=True)
     )
-    return ours | theirs
+    return ours, theirs
 
 
 def _changed(picture: Picture, other: Picture, at_N2: NDArray[np.float64]) -> NDArray[np.bool_]:

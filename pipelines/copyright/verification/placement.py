@@ -13,6 +13,7 @@ from pipelines.copyright.verification.features import Features, Picture
 
 RATIO = 0.85  # Lowe's test: the best match at most this far, of the second best
 LEAST_POINTS = 6  # consistent matches that make a model
+PLENTY = 25  # points with which a model needs no other beside it
 REACH = 3.0  # pixels that a point may lie off the model
 SCALES = (0.15, 6.0)  # of the reference in the upload
 STRETCH = 2.2  # how much more one direction may be scaled than the other
@@ -84,14 +85,18 @@ def _onto(box: Rectangle, ref_size: tuple[int, int], quarters: int, *, mirrored:
     return Placement(np.linalg.solve(system, goal[:3]).T, _NO_POINTS, _NO_POINTS)
 
 
-def modelled(upload: Picture, reference: Picture) -> Iterator[Placement]:
-    """Models from features: of the whole upload, mirrored, and of each box."""
-    sides = [upload.features, *(upload.features_in(box) for box in upload.boxes)]
-    for found in sides:
-        for mirrored in (False, True):
-            theirs = reference.features.mirrored if mirrored else reference.features
-            if placement := fitted(found, theirs):
-                yield placement
+def modelled(upload: Picture, reference: Picture, boxes: bool = True) -> list[Placement]:
+    """Models from features, most points first: of the whole upload, and, where that has few, of boxes in it."""
+    found = _both_ways(upload.features, reference.features)
+    if boxes and max((len(one.points_N2) for one in found), default=0) < PLENTY:
+        for box in upload.boxes:
+            found += _both_ways(upload.features_in(box), reference.features)
+    return sorted(found, key=lambda one: -len(one.points_N2))
+
+
+def _both_ways(upload: Features, reference: Features) -> list[Placement]:
+    """As it is, and mirrored."""
+    return [one for theirs in (reference, reference.mirrored) if (one := fitted(upload, theirs))]
 
 
 def fitted(upload: Features, reference: Features) -> Placement | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.copyright.verification.detail import Blocks, coarse_likeness, compared, refined
@@ -34,10 +34,10 @@ class Laid:
         return int(self.blocks.same.sum()) >= GOOD_BLOCKS and self.blocks.agreement >= GOOD_SHARE
 
 
-def laid(upload: Picture, reference: Picture) -> Laid | None:
-    """Return the best placement found, None where nothing at all agrees."""
+def laid(upload: Picture, reference: Picture, *, boxes: bool = True) -> Laid | None:
+    """Return the best placement found, None where nothing at all agrees; `boxes`: also of pictures in the upload."""
     best: Laid | None = None
-    for placement in _candidates(upload, reference):
+    for placement in _candidates(upload, reference, boxes):
         first = compared(upload, reference, placement, EVERY)
         if first is None or first.same.sum() < max(2, HOPE * first.told.sum()):
             continue
@@ -46,22 +46,18 @@ def laid(upload: Picture, reference: Picture) -> Laid | None:
             best = Laid(found, blocks)
             if best.good:
                 break
-    return best
+    return again(upload, reference, best.placement) if best else None
 
 
 def again(upload: Picture, reference: Picture, placement: Placement) -> Laid | None:
     """The same placement at another moment."""
-    blocks = compared(upload, reference, placement)
+    blocks = compared(upload, reference, placement, wide=True)
     return None if blocks is None else Laid(placement, blocks)
 
 
-def _candidates(upload: Picture, reference: Picture) -> Iterator[Placement]:
+def _candidates(upload: Picture, reference: Picture, boxes: bool) -> Iterator[Placement]:
     """Cheapest first: the likeliest guesses from layout, then models from features by their points."""
     scored = [(coarse_likeness(upload, reference, guess), guess) for guess in guesses(upload, reference)]
     likely = sorted((pair for pair in scored if pair[0] >= LIKELY), key=lambda pair: -pair[0])
     yield from (guess for _, guess in likely[:GUESSES])
-    yield from _by_points(modelled(upload, reference))
-
-
-def _by_points(models: Iterator[Placement]) -> Sequence[Placement]:
-    return sorted(models, key=lambda model: -len(model.points_N2))[:MODELS]
+    yield from modelled(upload, reference, boxes)[:MODELS]

@@ -17,7 +17,6 @@ from pipelines.copyright.verification.verify import Verification, verify
 from pipelines.risk.evidence import webp
 
 VERIFY_STAGE = "verify"  # as busy times call it
-DOUBT = 0.6  # the highest score of a picture that is in doubt: below what policies act on
 LEFT = 0.2  # the score of a span that was not looked at because too many before it were not the same
 MOST_REFUTED = 8  # spans of one upload, after which the rest of its nominations is left
 MOST_SPANS = 40  # of one upload
@@ -69,7 +68,7 @@ def score_of(match: Match, found: Verification) -> float:
     """How sure a nominated picture is now: what was verified, with some of what the descriptor said; or a doubt."""
     if found.verdict is Verdict.VERIFIED:
         return together([found.score, HALF * match.score])
-    return min(match.score, DOUBT)
+    return min(match.score, found.score)
 
 
 def _left(one: ReferenceMatch) -> ReferenceMatch:

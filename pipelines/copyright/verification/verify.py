@@ -8,14 +8,14 @@ reference moves it moves alike (motion.py). What shows only the same place, game
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.claims import Match
 from pipelines.copyright.verification.features import FeatureCache, Picture
-from pipelines.copyright.verification.judged import Evidence, Verdict, judged
+from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.motion import Pair, moving
 from pipelines.copyright.verification.pairs import Moment, chosen
 from pipelines.copyright.verification.placement import applied
@@ -25,7 +25,9 @@ from pipelines.copyright.verification.stills import Stills, stored_stills
 __all__ = ["FeatureCache", "FramePair", "Stills", "Verdict", "Verification", "stored_stills", "verify"]
 
 MOST_POINTS = 40  # kept of a pair, to be drawn
-SEARCHED = 3  # moments at which a placement is looked for
+SEARCHED = 4  # moments at which a placement is looked for
+HOPELESS = 2  # moments at which none was found, after which no more are tried
+ENOUGH = 3  # moments that hold
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Verification:
     """What became of a nominated span."""
 
     verdict: Verdict
-    score: float  # 0 to 1, how sure the pictures alone make it
+    score: float  # 0 to 1, how sure the pictures alone make it; of a doubt the highest score of its claim
     reason: str  # in plain words
     pairs: tuple[FramePair, ...] = ()  # the best first
 
@@ -53,7 +55,7 @@ class Verification:
 def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache) -> Verification:
     """Hold the stills of a span against each other; see `Verdict` for what it comes to."""
     if not len(upload) or not len(reference):
-        return Verification(Verdict.UNSEEN, 0.0, "no pictures were kept to verify it on")
+        return Verification(Verdict.UNSEEN, LIKELY, "no pictures were kept to verify it on")
     moments = chosen(upload, reference, match)
     pictures = [
         (cache.picture(upload.pictures[one.upload]), cache.picture(reference.pictures[one.reference]))
@@ -70,38 +72,55 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
 
 
 def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
-    """Lay every moment by one placement, that of the best of the few that are searched; the middle ones first."""
+    """Lay the moments, the middle ones first, until enough hold.
+
+    One placement serves all where it fits. A camera that pans needs another one for each: between the frame of the
+    upload and that of the reference lies up to half a second.
+    """
     middle = (len(pictures) - 1) / 2
-    order = sorted(range(len(pictures)), key=lambda at: (abs(at - middle), at))
+    found: list[Laid | None] = [None] * len(pictures)
     best: Laid | None = None
-    for at in order[:SEARCHED]:
-        if (found := laid(*pictures[at])) and (best is None or found.worth > best.worth):
-            best = found
-        if best and best.good:
+    searched = 0
+    for at in sorted(range(len(pictures)), key=lambda at: (abs(at - middle), at)):
+        one = again(*pictures[at], best.placement) if best else None
+        if not (one and one.good) and searched < SEARCHED:
+            searched += 1
+            anew = laid(*pictures[at])
+            one = max((each for each in (one, anew) if each), key=lambda each: each.worth, default=None)
+        found[at] = one
+        if one and (best is None or one.worth > best.worth):
+            best = one
+        if sum(bool(each and each.good) for each in found) == ENOUGH:
             break
-    if best is None:
-        return [None] * len(pictures)
-    return [again(*pair, best.placement) for pair in pictures]
+        if best is None and searched == HOPELESS:
+            break
+    return found
 
 
 def _evidence(found: Sequence[Laid | None], pictures: Sequence[Pair]) -> list[Evidence]:
-    """What each moment shows, held against the one after it, the last one against the one before."""
-    return [_of_moment(found, pictures, at, at + 1 if at + 1 < len(found) else at - 1) for at in range(len(found))]
+    """What each moment that was laid shows, held against another one."""
+    known = [at for at in range(len(found)) if found[at]]
+    if not known:
+        return [Evidence()]
+    return [_of_moment(found, pictures, at, known[(number + 1) % len(known)]) for number, at in enumerate(known)]
 
 
 def _of_moment(found: Sequence[Laid | None], pictures: Sequence[Pair], at: int, other: int) -> Evidence:
-    one = found[at]
-    if one is None:
+    one, later = found[at], found[other]
+    if one is None or later is None:
         return Evidence()
     blocks = one.blocks
-    counts = blocks.told, blocks.same, blocks.same & blocks.rich, blocks.other
-    plain = Evidence(*(int(which.sum()) for which in counts))
-    later = found[other] if 0 <= other < len(found) else None
-    if later is None or len(later.blocks.told) != len(blocks.told):
-        return plain
-    moves = moving(blocks, pictures[at], pictures[other]) & (blocks.told | later.blocks.told)
-    alike = moves & blocks.same & later.blocks.same
-    return replace(plain, moving=int(moves.sum()), moving_same=int(alike.sum()))
+    if other == at:
+        other = at + 1 if at + 1 < len(found) else max(0, at - 1)
+    ours, theirs = moving(blocks, pictures[at], pictures[other])
+    moves = (ours | theirs) & blocks.told
+    alike = moves & blocks.same
+    if len(later.blocks.told) == len(blocks.told):
+        alike &= later.blocks.same
+    foreign = blocks.other & (ours | ~theirs)  # a caption stays where all else moves
+    sames = blocks.same, blocks.same & blocks.rich
+    counts = blocks.told, *sames, foreign, moves, alike, moves & blocks.same
+    return Evidence(*(int(which.sum()) for which in counts))
 
 
 def _pair(found: Laid, moment: Moment, upload: Stills, reference: Stills, ours: Picture, theirs: Picture) -> FramePair:

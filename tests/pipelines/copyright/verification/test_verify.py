@@ -122,7 +122,7 @@ EDITS: dict[str, Callable[[Frame], Frame]] = {
     "blur": lambda frame: cv2.GaussianBlur(frame, (0, 0), 3),
     "noise": snowy,
     "colour": recoloured,
-    "grey": lambda frame: np.repeat(frame.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8),
+    "grey": lambda frame: cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB),
     "borders": bordered,
     "borders of its own blur": on_its_blur,
     "picture in picture": in_a_corner,
