@@ -22,7 +22,7 @@ LEAST_MOVING = 4  # blocks a pair from which motion has a say
 ALL_MOVES = 0.75  # share of the blocks: the camera moves, and what agrees, moves alike
 HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the claim
 MOVES_ALIKE, MOVES_OTHERWISE = 0.25, 0.12  # share of the moving blocks that agree: from the first on, below the second
-FOREIGN = 0.055  # share of the blocks that show something else at every moment that holds
+FOREIGN = 0.045  # share of the blocks that show something else at every moment that holds
 LIKELY, UNLIKELY = (
     0.6,
     0.45,
