@@ -17,7 +17,7 @@ from model_registry.errors import NightjarError, UsageError
 from pipelines.copyright.bank import tables
 from pipelines.copyright.picture.space import Space
 
-FORMAT = 1
+FORMAT = 2  # 1 kept a small film strip and no stills, on which nothing can be verified
 CARD, SPACE, REFERENCES, FINGERPRINTS = "bank.json", "space.npz", "references.lance", "fingerprints.lance"
 STAGING = "staging"  # unfinished work of `add`
 OURS = {CARD, SPACE, REFERENCES, FINGERPRINTS, STAGING, ".lock", "bank.part", "space.part"}
@@ -89,5 +89,6 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise NightjarError(f"bank {folder}: {CARD} cannot be read") from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         found = card.get("format") if isinstance(card, dict) else card
-        raise NightjarError(f"bank {folder} has the format {found!r}; this version of Nightjar reads {FORMAT}")
+        reads = f"this version of Nightjar reads {FORMAT}; add its files to a new bank"
+        raise NightjarError(f"bank {folder} has the format {found!r}; {reads}")
     return card

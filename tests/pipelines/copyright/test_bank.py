@@ -302,8 +302,8 @@ class TestFolder:
         [
             (CARD, "{", "bank.json cannot be read"),
             (CARD, "[]", "has the format"),
-            (CARD, '{"format": 2}', "has the format 2; this version of Nightjar reads 1"),
-            (CARD, '{"format": 1, "space": "x@1+0"}', "was made with the space x@1\\+0"),
+            (CARD, '{"format": 1}', "has the format 1; this version of Nightjar reads 2; add its files to a new bank"),
+            (CARD, '{"format": 2, "space": "x@1+0"}', "was made with the space x@1\\+0"),
             ("space.npz", "PK", "space.npz is not a descriptor space"),
         ],
     )

@@ -147,7 +147,7 @@ class TestCue:
 
 class TestDetail:
     def test_in_a_few_words(self, claim):
-        assert claim().detail() == "film dune, picture 0.75"
+        assert claim().detail() == "film dune, picture 0.75, verified"
 
     def test_sound_and_another_speed(self, claim):
         found = claim({"form": "Audio", "speed": 1.1}, references=[reference(kind=Kind.KNOWN_BAD)])
@@ -161,7 +161,7 @@ class TestDetail:
         one, other, alone = claims({}, {"form": "Audio"}, {"form": "Audio", "claim": 1})
 
         assert (one.beside, other.beside, alone.beside) == ("sound", "picture", "")
-        assert one.detail() == "film dune, picture 0.75, sound agrees"
+        assert one.detail() == "film dune, picture 0.75, verified, sound agrees"
 
     def test_claims_of_other_uploads_are_others(self, tmp_path):
         kept = matched(tmp_path, [row("a"), row("b", form="Audio")], [reference()])
@@ -198,3 +198,31 @@ def test_a_row_of_the_table_of_matches(claim):
         "film",
         "A Studio",
     )
+
+
+class TestVerified:
+    """A picture that could not be verified is in doubt whatever its score; sound that agrees lifts it."""
+
+    RULES = policy({"label": "Copyright", "abstain": [0.3, 0.5], "action": "block", "in_doubt": "review"})
+
+    @pytest.mark.parametrize(
+        ("verified", "suggestion"), [("verified", "block"), ("in_doubt", "review"), (None, "review")]
+    )
+    def test_what_the_policy_makes_of_it(self, claim, verified, suggestion):
+        found = claim({"score": 0.97, "verified": verified})
+
+        assert found.finding(self.RULES, 60_000).suggestion == suggestion
+
+    def test_with_sound_beside_it_counts_as_it_did(self, claims):
+        picture, sound = claims(
+            {"verified": "in_doubt", "score": 0.6, "claim_score": 0.96},
+            {"form": "Audio", "verified": None, "score": 0.9, "claim_score": 0.96},
+        )
+
+        assert {one.finding(self.RULES, 60_000).suggestion for one in (picture, sound)} == {"block"}
+
+    def test_the_detail_says_why(self, claim):
+        reason = "same layout, other text or detail: 61% of the detail agrees"
+
+        assert f"not verified: {reason}" in claim({"verified": "in_doubt", "reason": reason}).detail()
+        assert "verified: 97% agrees" in claim({"verified": "verified", "reason": "97% agrees"}).detail()
