@@ -70,9 +70,9 @@ def build(sources: Sequence[Source], cache: Path, size: str = "default", seed: i
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for batch in kitchen.batches(films, uploads):
             list(pool.map(lambda make: make(), batch))
-    _write(cache / "references.csv", [_reference_row(film) for film in films if film.role != "filler"])
-    _write(cache / "queries.csv", [_query_row(upload) for upload in uploads])
-    _write(cache / "truth.csv", [_truth_row(upload, copy) for upload in uploads for copy in upload.copies])
+    write_rows(cache / "references.csv", [reference_row(film) for film in films if film.role != "filler"])
+    write_rows(cache / "queries.csv", [query_row(upload) for upload in uploads])
+    write_rows(cache / "truth.csv", [truth_row(upload, copy) for upload in uploads for copy in upload.copies])
     return Corpus(cache)
 
 
@@ -93,35 +93,38 @@ class Kitchen:
         catalogue = [film for film in films if film.role != "filler"]
         yield [partial(self._track, name, by_name.get(name)) for name in tracks]
         yield [partial(self._film, film) for film in films]
-        yield [partial(self._drawings, upload) for upload in uploads]
-        yield [partial(self._reference, film) for film in catalogue]
-        yield [partial(self._upload, upload) for upload in uploads]
+        yield [partial(self.drawings, upload) for upload in uploads]
+        yield [partial(self.reference, film) for film in catalogue]
+        yield [partial(self.upload, upload) for upload in uploads]
 
     def _film(self, film: Film) -> None:
         tracks = [self.shelf.track(film.name)] if film.sound in GIVEN else []
         inputs = [_digest_of(path) for path in (*(piece.path for piece in film.pieces), *tracks)]
         self._encode(self.shelf.film(film), film_command(film, self.shelf), [*inputs, str(self.seed)])
 
-    def _reference(self, film: Film) -> None:
+    def reference(self, film: Film) -> None:
+        """Encode a reference."""
         command = reference_command(film, self.shelf)
         self._encode(self.shelf.reference(film.name), command, [self._recipe_digest(self.shelf.film(film))])
 
-    def _upload(self, upload: Upload) -> None:
+    def upload(self, upload: Upload) -> None:
+        """Edit and encode an upload."""
         films = {s.film for s in upload.segments} | {s.other[0] for s in upload.segments if s.other}
         digests = sorted(self._recipe_digest(self.shelf.film(film)) for film in films)
         command = upload_command(upload, self.shelf)
         made = [Path(part) for part in command if part.endswith((".png", ".wav"))]
         self._encode(self.shelf.query(upload.name), command, [*digests, *map(_digest_of, made), str(self.seed)])
 
-    def _drawings(self, upload: Upload) -> None:
+    def drawings(self, upload: Upload) -> None:
+        """Draw what an upload's edits lay over its picture."""
         recipe = _digest_of(Path(drawings.__file__))
         for segment in upload.segments:
             sizes = [upload.base, *(change.size for change in segment.changes)]
             for change, size in zip(segment.changes, sizes, strict=False):
                 path = self.shelf.drawing(change, size)
-                if change.drawing and not self._is_made(path, recipe):
+                if change.drawing and not self.is_made(path, recipe):
                     draw(change.drawing, change.seed, size, path)
-                    self._note(path, recipe)
+                    self.note(path, recipe)
 
     def _track(self, name: str, film: Film | None) -> None:
         path = self.shelf.track(name)
@@ -130,22 +133,22 @@ class Kitchen:
         voices = [s for s in self.sources if spoken and s.kind == "voice" and s.split == split]
         inputs = [Path(sound.__file__), *(voice.path for voice in voices)]
         recipe = "\n".join([name, f"{seconds}", str(self.seed), *map(_digest_of, inputs)])
-        if not self._is_made(path, recipe):
+        if not self.is_made(path, recipe):
             rng = np.random.default_rng([self.seed, *hashlib.sha256(name.encode()).digest()[:4]])
             samples = _spoken(voices, seconds, rng) if spoken else music(seconds, rng)
             write_wav(path, samples)
-            self._note(path, recipe)
+            self.note(path, recipe)
 
     def _encode(self, path: Path, command: Sequence[str], inputs: Sequence[str]) -> None:
         recipe = "\n".join([*(part.replace(str(self.shelf.root), "") for part in command), *inputs])
-        if self._is_made(path, recipe):
+        if self.is_made(path, recipe):
             return
         partial = path.with_stem(path.stem + ".partial")
         done = subprocess.run([*command[:-1], str(partial)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise NightjarError(f"ffmpeg could not make {path.name}: {done.stderr.strip()[-500:]}")
         os.replace(partial, path)
-        self._note(path, recipe)
+        self.note(path, recipe)
 
     def _recipe(self, path: Path) -> Path:
         return self.shelf.root / "recipes" / f"{path.parent.name}-{path.name}.txt"
@@ -153,11 +156,13 @@ class Kitchen:
     def _recipe_digest(self, path: Path) -> str:
         return hashlib.sha256(self._recipe(path).read_bytes()).hexdigest()
 
-    def _is_made(self, path: Path, recipe: str) -> bool:
+    def is_made(self, path: Path, recipe: str) -> bool:
+        """Whether a file is there and was made by that recipe."""
         noted = self._recipe(path)
         return path.exists() and noted.exists() and noted.read_text("utf-8") == recipe
 
-    def _note(self, path: Path, recipe: str) -> None:
+    def note(self, path: Path, recipe: str) -> None:
+        """Remember by which recipe a file was made."""
         self._recipe(path).write_text(recipe, "utf-8")
 
 
@@ -179,24 +184,28 @@ def _groups(films: Iterable[Film]) -> str:
     return ";".join(sorted({piece.group for film in films for piece in film.pieces}))
 
 
-def _reference_row(film: Film) -> Row:
+def reference_row(film: Film) -> Row:
+    """A row of references.csv."""
     about = {"reference": film.name, "split": film.split, "role": film.role, "kind": film.kind, "sound": film.sound}
     return {**about, "duration_ms": film.frames * 1000 // FPS, "groups": _groups([film])}
 
 
-def _query_row(upload: Upload) -> Row:
+def query_row(upload: Upload) -> Row:
+    """A row of queries.csv."""
     about = {"query": upload.name, "split": upload.split, "edits": "+".join(upload.edits), "kind": upload.kind}
     shown = [s.film for s in upload.segments] + [s.other[0] for s in upload.segments if s.other]
     counts = {"has_sound": int(upload.has_sound), "copies": len(upload.copies), "duration_ms": upload.duration_ms}
     return {**about, **counts, "groups": _groups(shown)}
 
 
-def _truth_row(upload: Upload, copy: Copy) -> Row:
+def truth_row(upload: Upload, copy: Copy) -> Row:
+    """A row of truth.csv."""
     return {"query": upload.name, "split": upload.split, **asdict(copy)}
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[Row], columns: Sequence[str] = ()) -> None:
+    """Write a table; `columns` are its names where there may be no row."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

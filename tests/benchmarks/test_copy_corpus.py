@@ -260,8 +260,8 @@ def test_ffmpeg_takes_every_edit(name: str, corpus: Corpus, media: Path, tmp_pat
     segment = Segment(copied, 50, 25, changes, (filler, 0))
     upload = Upload(f"one-{name}", "report", "real", (name,), (segment,), copied.size)
     kitchen = corpus_module.Kitchen(Shelf(corpus.root), [], 0)
-    kitchen._drawings(upload)
-    kitchen._upload(upload)
+    kitchen.drawings(upload)
+    kitchen.upload(upload)
     with av.open(str(corpus.root / "queries" / f"one-{name}.mp4")) as container:
         frames = list(container.decode(video=0))
     assert len(frames) == 25
