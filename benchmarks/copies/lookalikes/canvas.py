@@ -60,6 +60,7 @@ class Theme:
     size: Size
     faces: tuple[str, str, str]
     colours: tuple[Colour, Colour, Colour]
+    side: int = 0  # 0: the reference, 1: its look-alike
 
     def font(self, height: float, bold: bool = False, chinese: bool = False) -> ImageFont.FreeTypeFont:
         """The theme's type, `height` pixels high."""
@@ -70,16 +71,21 @@ class Theme:
         picture = Image.new("RGB", self.size, colour or self.colours[0])
         return picture, ImageDraw.Draw(picture)
 
-    def some(self, kind: str, count: int, rng: Rng) -> list[str]:
-        """Different words of a kind (`names`, `lines`, ...) of this half."""
+    def some(self, kind: str, count: int, rng: Rng, shared: bool = False) -> list[str]:
+        """Different words of a kind (`names`, `lines`, ...) of this half.
+
+        A reference and its look-alike draw from other words, where there are enough of them, unless they are `shared`.
+        """
         known = words(self.half)[kind]
+        if not shared and 2 * count <= len(known):
+            known = known[self.side :: 2]
         return [known[at] for at in rng.permutation(len(known))[:count]]
 
 
-def theme(half: str, size: Size, rng: Rng) -> Theme:
+def theme(half: str, size: Size, rng: Rng, side: int = 0) -> Theme:
     """Choose type and colours."""
     faces, palettes = FACES[half], PALETTES[half]
-    return Theme(half, size, faces[rng.integers(len(faces))], palettes[rng.integers(len(palettes))])
+    return Theme(half, size, faces[int(rng.integers(len(faces)))], palettes[int(rng.integers(len(palettes)))], side)
 
 
 @cache

@@ -14,7 +14,16 @@ from zlib import crc32
 import numpy as np
 
 from benchmarks.copies.edits import Size
-from benchmarks.copies.lookalikes import boxes, canvas, fit_cards, fit_scenes, flats, sounds
+from benchmarks.copies.lookalikes import (
+    boxes,
+    canvas,
+    fit_cards,
+    fit_scenes,
+    flats,
+    report_cards,
+    report_scenes,
+    sounds,
+)
 from benchmarks.copies.lookalikes.canvas import SECONDS, Frame, Moving, Rng, Theme, frames_of, theme
 from benchmarks.copies.lookalikes.footage import Footage, plain_footage, real_pairs
 from benchmarks.copies.lookalikes.sounds import Sounding
@@ -42,10 +51,8 @@ SCENES = ("building", "room", "product", "plant", "news", "static_camera", "char
 FLATS: Sequence[Template] = (flats.black, flats.white, flats.noise, flats.gradient)
 SOUNDS: Sequence[Sounding] = (sounds.silence, sounds.applause, sounds.tone, sounds.loop, sounds.loop_under_music)
 TEMPLATES: dict[str, Sequence[Template]] = {
-    "fit": (
-        *(getattr(fit_cards, name) for name in CARDS),
-        *(getattr(fit_scenes, name) for name in SCENES),
-    )
+    "fit": (*(getattr(fit_cards, name) for name in CARDS), *(getattr(fit_scenes, name) for name in SCENES)),
+    "report": (*(getattr(report_cards, name) for name in CARDS), *(getattr(report_scenes, name) for name in SCENES)),
 }
 
 
@@ -109,11 +116,11 @@ class Clip:
         digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
         names = [getattr(part, "__name__", "") for part in made]
         about = (self.half, self.style, self.content, self.size, self.seconds, names)
-        return "\n".join([*map(str, about), str(self.footage and (self.footage.box, self.footage.from_s)), *digests])
+        return "\n".join([*map(str, about), str(self.footage and self.footage.moments), *digests])
 
     @property
     def _theme(self) -> Theme:
-        return theme(self.half, self.size, np.random.default_rng([*self.style, 1]))
+        return theme(self.half, self.size, np.random.default_rng([*self.style, 1]), int(bool(self.like)))
 
     @property
     def _rngs(self) -> tuple[Rng, Rng]:

@@ -90,9 +90,8 @@ def lyrics(theme: Theme, style: Rng, content: Rng) -> Moving:
     chinese = bool(style.integers(2))
     lines = theme.some("chinese" if chinese else "lines", 8, content)
     shade = Image.linear_gradient("L").resize(theme.size)
-    ground = Image.composite(
-        *(Image.new("RGB", theme.size, colour) for colour in (theme.colours[0], theme.colours[2])), shade
-    )
+    below_it, above = (Image.new("RGB", theme.size, theme.colours[at]) for at in (0, 2))
+    ground = Image.composite(below_it, above, shade)
     shown = []
     for line in range(6):
         picture = ground.copy()
@@ -175,21 +174,21 @@ def test_card(theme: Theme, style: Rng, content: Rng) -> Moving:
     picture, pen = theme.blank((90, 90, 90))
     width, height = theme.size
     step = int(style.integers(30, 50))
-    for x in range(0, width, step):
-        pen.line((x, 0, x, height), (230, 230, 230), 2)
-    for y in range(0, height, step):
-        pen.line((0, y, width, y), (230, 230, 230), 2)
+    for left in range(0, width, step):
+        pen.line((left, 0, left, height), (230, 230, 230), 2)
+    for top in range(0, height, step):
+        pen.line((0, top, width, top), (230, 230, 230), 2)
     radius = min(width, height) * content.uniform(0.3, 0.47)
     x, y = width / 2, height / 2
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=(255, 255, 255), width=4)
     steps = int(content.integers(5, 11))
     for at in range(steps):
         grey = 255 * at // (steps - 1)
-        left = x - radius * 0.7 + radius * 1.4 * at / steps
-        pen.rectangle((left, y - radius * 0.5, left + radius * 1.4 / steps, y - radius * 0.1), (grey, grey, grey))
+        edge = x - radius * 0.7 + radius * 1.4 * at / steps
+        pen.rectangle((edge, y - radius * 0.5, edge + radius * 1.4 / steps, y - radius * 0.1), (grey, grey, grey))
     for at, colour in enumerate(content.permutation(np.array(BARS))[:4]):
-        left = x - radius * 0.7 + radius * 0.35 * at
-        pen.rectangle((left, y - radius * 0.1, left + radius * 0.35, y + radius * 0.2), tuple(int(c) for c in colour))
+        edge = x - radius * 0.7 + radius * 0.35 * at
+        pen.rectangle((edge, y - radius * 0.1, edge + radius * 0.35, y + radius * 0.2), tuple(int(c) for c in colour))
     (name,) = theme.some("brands", 1, content)
     pen.text((x, y + radius * 0.45), name.upper(), (255, 255, 255), theme.font(radius * 0.22, bold=True), anchor="mm")
     start = int(content.integers(0, 86_000))

@@ -29,11 +29,11 @@ def _bricks(colour: Colour, rng: Rng, floors: int, across: int) -> Image.Image:
     high, wide = 320 / floors, 320 / across
     for floor in range(floors):
         for at in range(across):
-            x, y = wide * (at + 0.25), high * (floor + 0.2)
+            left, top = wide * (at + 0.25), high * (floor + 0.2)
             glass = [(50, 60, 80), (240, 220, 140), (200, 200, 210)][rng.integers(3)]
-            pen.rectangle((x, y, x + wide / 2, y + high * 0.55), glass, (245, 245, 245), 3)
+            pen.rectangle((left, top, left + wide / 2, top + high * 0.55), glass, (245, 245, 245), 3)
             if rng.random() < 0.3:
-                pen.rectangle((x, y, x + wide / 4, y + high * 0.55), _colour(rng))
+                pen.rectangle((left, top, left + wide / 4, top + high * 0.55), _colour(rng))
     return wall
 
 
@@ -102,7 +102,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
 
 def product(theme: Theme, style: Rng, content: Rng) -> Moving:
     """Packages of one make, turning: the same label, other goods in other colours."""
-    (brand,), (goods,) = theme.some("brands", 1, style), theme.some("goods", 1, content)
+    (brand,), (goods,) = theme.some("brands", 1, style, shared=True), theme.some("goods", 1, content)
     colour, table = _colour(content, 60, 220), _colour(style, 120, 200)
     label = Image.new("RGB", (200, 280), (250, 250, 245))
     pen = ImageDraw.Draw(label)
@@ -156,7 +156,7 @@ def plant(theme: Theme, style: Rng, content: Rng) -> Moving:
 def news(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A desk with a speaker, a picture beside and a headline below; another speaker, another headline."""
     width, height = theme.size
-    (brand,), (line, more) = theme.some("brands", 1, style), theme.some("lines", 2, content)
+    (brand,), (line, more) = theme.some("brands", 1, style, shared=True), theme.some("lines", 2, content)
     skin, hair, shirt = (
         [(235, 200, 170), (150, 100, 70), (200, 150, 115)][content.integers(3)],
         _colour(content, 10, 110),

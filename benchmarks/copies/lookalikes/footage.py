@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,23 @@ class Footage:
     path: Path
     box: Box = WHOLE
     from_s: float = 0.0
+    to_s: float = inf
+    again: bool = False  # over and over
+
+    @property
+    def moments(self) -> tuple[object, ...]:
+        """Which part of the file it is."""
+        return self.box, self.from_s, self.to_s, self.again
 
     def length(self, seconds: float) -> float:
         """How much of so many seconds there is."""
         if self.path.suffix.lower() in PHOTOS:
             return seconds
+        if self.again:
+            return seconds
         with av.open(str(self.path)) as container:
-            return min(seconds, (container.duration or 0) / av.time_base - self.from_s)
+            ends = min(self.to_s, (container.duration or 0) / av.time_base)
+        return min(seconds, ends - self.from_s)
 
     def frames(self, size: Size, seconds: float, rng: Rng) -> Iterator[Frame]:
         """Every picture on show, canvas.FPS a second; a film that ends before gives fewer."""
@@ -73,7 +84,8 @@ def _listed() -> dict[str, Any]:
 
 def _footage(media: Path, row: dict[str, Any]) -> Footage:
     left, top, right, bottom = row.get("box", WHOLE)
-    return Footage(media / row["path"], (left, top, right, bottom), row.get("from_s", 0.0))
+    times = row.get("from_s", 0.0), row.get("to_s", inf), row.get("again", False)
+    return Footage(media / row["path"], (left, top, right, bottom), *times)
 
 
 def plain_footage(sources: Sequence[Source], media: Path | None, half: str) -> list[Footage]:
@@ -132,7 +144,9 @@ def _over_photo(footage: Footage, size: Size, seconds: float, rng: Rng) -> Itera
 def _of_film(footage: Footage, size: Size, seconds: float) -> Iterator[Frame]:
     width, height = size
     fill = f"fps={FPS},scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height}"
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-ss", f"{footage.from_s}", "-t", f"{seconds}"]
+    again = ["-stream_loop", "-1"] if footage.again else []
+    window = ["-ss", f"{footage.from_s}", "-t", f"{min(seconds, footage.to_s - footage.from_s)}"]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", *again, *window]
     form = ["-i", str(footage.path), "-an", "-vf", fill, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     done = subprocess.run([*command, *form], capture_output=True, check=False)
     if done.returncode or not done.stdout:
