@@ -5,8 +5,9 @@ that hold an edited span of a reference inside unrelated footage, at least as ma
 
     references/NAME.mp4   queries/NAME.mp4
     references.csv        reference, split, role, kind, sound, duration_ms, groups
-    queries.csv           query, split, edits (joined by +), kind, has_sound, copies, duration_ms, groups (joined by ;)
+    queries.csv           query, split, edits (joined by +), kind, has_sound, copies, duration_ms, hard, groups (by ;)
     truth.csv             query, split, reference, start_ms, end_ms, ref_start_ms, ref_end_ms
+    pairs.csv             uploads that share footage with each other (its columns: `benchmarks/copies/reposts.py`)
 
 Every file has a recipe beside it in `recipes/`; a file whose recipe is as wanted is not made again.
 """
@@ -29,14 +30,16 @@ from benchmarks.copies import drawings, sound
 from benchmarks.copies.drawings import draw
 from benchmarks.copies.films import FPS, Film, films_of, samples_of
 from benchmarks.copies.render import Shelf, film_command, reference_command, tracks_over, upload_command
+from benchmarks.copies.reposts import COLUMNS, Repost, pair_rows, reposts_of, shown_by
 from benchmarks.copies.sound import RATE, Samples, babble, music, write_wav
-from benchmarks.copies.sources import Source
+from benchmarks.copies.sources import SPLITS, Source, sources_in
 from benchmarks.copies.uploads import SCALES, Copy, Upload, plan
 from model_registry.errors import NightjarError, UsageError
 
 AT_ONCE = 2
 GIVEN = ("music", "voice")  # sounds that are synthetic or lent
 OVER_S = 45.0
+SEED = 2022  # of draw 0
 Row = Mapping[str, object]
 
 
@@ -60,20 +63,60 @@ class Corpus:
             return [row for row in csv.DictReader(file) if row["split"] == split]
 
 
-def build(sources: Sequence[Source], cache: Path, size: str = "default", seed: int = 2022) -> Corpus:
-    """Build the corpus of a size (`small`, `default`) in the folder `cache`, or what is missing of it."""
+def build(
+    sources: Sequence[Source], cache: Path, size: str = "default", draw: int = 0, splits: Sequence[str] = SPLITS
+) -> Corpus:
+    """Build a draw of the corpus of a size (`small`, `quick`, `default`) in the folder `cache`, or what is missing of it."""
     if size not in SCALES:
         raise UsageError(f"the size of a corpus is {size!r}; allowed: {', '.join(SCALES)}")
-    films = films_of(sources)
-    uploads = plan(films, SCALES[size], seed)
-    kitchen = Kitchen(Shelf(cache), sources, seed)
+    films, uploads, kitchen = _planned(sources, cache, size, draw, splits)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for batch in kitchen.batches(films, uploads):
             list(pool.map(lambda make: make(), batch))
-    write_rows(cache / "references.csv", [reference_row(film) for film in films if film.role != "filler"])
+    write_rows(cache / "references.csv", [reference_row(film) for film in films if film.is_reference])
     write_rows(cache / "queries.csv", [query_row(upload) for upload in uploads])
     write_rows(cache / "truth.csv", [truth_row(upload, copy) for upload in uploads for copy in upload.copies])
+    _write_pairs(cache, uploads)
     return Corpus(cache)
+
+
+def _planned(
+    sources: Sequence[Source], cache: Path, size: str, draw: int, splits: Sequence[str]
+) -> tuple[list[Film], list[Upload], Kitchen]:
+    films = films_of([source for source in sources if source.split in splits])
+    return films, plan(films, SCALES[size], SEED + draw, splits), Kitchen(Shelf(cache), sources, SEED + draw)
+
+
+def _write_pairs(cache: Path, uploads: Sequence[Upload], again: Sequence[Repost] = ()) -> None:
+    shown, split_of = shown_by(uploads, again), {u.name: u.split for u in (*uploads, *(r.upload for r in again))}
+    rows = [
+        row
+        for split in sorted(set(split_of.values()))
+        for row in pair_rows(split, {name: pieces for name, pieces in shown.items() if split_of[name] == split})
+    ]
+    write_rows(cache / "pairs.csv", rows, COLUMNS)
+
+
+def build_reposts(media: Path, cache: Path, draw: int = 0, count: int = 40) -> Path:
+    """Make uploads of the report half that are others again, and tell in `pairs.csv` what they share; build first."""
+    sources = sources_in(media, draw)
+    corpus = build(sources, cache, "default", draw, ("report",))
+    _, uploads, kitchen = _planned(sources, cache, "default", draw, ("report",))
+    paths = {path.stem: path for path in corpus.queries("report")}
+    again = reposts_of(uploads, paths, "report", count, SEED + draw)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(kitchen.film, [repost.upload.segments[0].film for repost in again]))
+        list(pool.map(kitchen.drawings, [repost.upload for repost in again]))
+        list(pool.map(kitchen.upload, [repost.upload for repost in again]))
+    _write_pairs(cache, uploads, again)
+    write_rows(cache / "reposts.csv", [_repost_row(repost) for repost in again])
+    return cache / "pairs.csv"
+
+
+def _repost_row(repost: Repost) -> Row:
+    about = {"upload": repost.upload.name, "split": repost.upload.split, "of": repost.of}
+    times = {"start_ms": round(repost.start * 1000 / FPS), "end_ms": round(repost.end * 1000 / FPS)}
+    return {**about, "edits": "+".join(repost.upload.edits), **times, "duration_ms": repost.upload.duration_ms}
 
 
 @dataclass(frozen=True)
@@ -90,14 +133,15 @@ class Kitchen:
             (self.shelf.root / folder).mkdir(parents=True, exist_ok=True)
         tracks = [*tracks_over(uploads), *(film.name for film in films if film.sound in GIVEN)]
         by_name = {film.name: film for film in films}
-        catalogue = [film for film in films if film.role != "filler"]
+        catalogue = [film for film in films if film.is_reference]
         yield [partial(self._track, name, by_name.get(name)) for name in tracks]
-        yield [partial(self._film, film) for film in films]
+        yield [partial(self.film, film) for film in films]
         yield [partial(self.drawings, upload) for upload in uploads]
         yield [partial(self.reference, film) for film in catalogue]
         yield [partial(self.upload, upload) for upload in uploads]
 
-    def _film(self, film: Film) -> None:
+    def film(self, film: Film) -> None:
+        """Join and encode a film."""
         tracks = [self.shelf.track(film.name)] if film.sound in GIVEN else []
         inputs = [_digest_of(path) for path in (*(piece.path for piece in film.pieces), *tracks)]
         self._encode(self.shelf.film(film), film_command(film, self.shelf), [*inputs, str(self.seed)])
@@ -195,7 +239,8 @@ def query_row(upload: Upload) -> Row:
     about = {"query": upload.name, "split": upload.split, "edits": "+".join(upload.edits), "kind": upload.kind}
     shown = [s.film for s in upload.segments] + [s.other[0] for s in upload.segments if s.other]
     counts = {"has_sound": int(upload.has_sound), "copies": len(upload.copies), "duration_ms": upload.duration_ms}
-    return {**about, **counts, "groups": _groups(shown)}
+    hard = int(any(film.role == "twin" for film in shown))
+    return {**about, **counts, "hard": hard, "groups": _groups(shown)}
 
 
 def truth_row(upload: Upload, copy: Copy) -> Row:
