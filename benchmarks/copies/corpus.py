@@ -66,7 +66,7 @@ class Corpus:
 def build(
     sources: Sequence[Source], cache: Path, size: str = "default", draw: int = 0, splits: Sequence[str] = SPLITS
 ) -> Corpus:
-    """Build a draw of the corpus of a size (`small`, `quick`, `default`) in the folder `cache`, or what is missing of it."""
+    """Build a draw of the corpus of a size (`small`, `quick`, `default`) in `cache`, or what is missing of it."""
     if size not in SCALES:
         raise UsageError(f"the size of a corpus is {size!r}; allowed: {', '.join(SCALES)}")
     films, uploads, kitchen = _planned(sources, cache, size, draw, splits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.copies.corpus import Corpus
@@ -85,11 +85,13 @@ def exam(corpus: Corpus, split: str) -> Exam:
         )
         for row in corpus.rows("queries", split)
     ]
-    truth = [
-        Match(row["query"], row["reference"], 1.0, *(float(row[time]) for time in TIMES))
-        for row in corpus.rows("truth", split)
-    ]
+    truth = [_true(row) for row in corpus.rows("truth", split)]
     return Exam(tuple(asked), tuple(truth), _neither(corpus, split))
+
+
+def _true(row: Mapping[str, str]) -> Match:
+    start, end, ref_start, ref_end = (float(row[time]) for time in TIMES)
+    return Match(row["query"], row["reference"], 1.0, start, end, ref_start, ref_end)
 
 
 def _neither(corpus: Corpus, split: str) -> frozenset[Pair]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,11 +23,9 @@ class Calibration:
     precisions: tuple[float, ...]
 
     def __call__(self, score: float) -> float:
-        """The precision, in straight lines between scores; a higher score is never worth less."""
-        if not self.scores:
-            return TIE * score
-        share = float(np.interp(score, self.scores, self.precisions))
-        return (1 - TIE) * share + TIE * score / max(self.scores[-1], score)
+        """The precision, in straight lines between scores; a higher score is worth more, if only a little."""
+        share = float(np.interp(score, self.scores, self.precisions)) if self.scores else 0.0
+        return (1 - TIE) * share + TIE * score / (1 + score)
 
 
 def calibrated(truth: Sequence[Match], matches: Sequence[Match]) -> Calibration:
@@ -56,5 +54,5 @@ def joined(found: Sequence[tuple[Sequence[Match], Calibration]]) -> list[Match]:
             known = best.get(match.pair)
             score = calibration(match.score)
             if known is None or score > known.score:
-                best[match.pair] = Match(*match.pair, score, *match.spans[0], *match.spans[1])
+                best[match.pair] = replace(match, score=score)
     return list(best.values())

@@ -86,6 +86,6 @@ def _is_doubted(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def _match(row: dict[str, Any], names: dict[str, str], score: str, doubted: bool) -> Match:
-    spans = [int(str(row[name])) for name in ("start_ms", "end_ms", "ref_start_ms", "ref_end_ms")]
-    query = names[str(row["content_sha256"])]
-    return Match(query, str(row["reference_id"]), float(str(row[score])), *spans, doubted)
+    start, end, ref_start, ref_end = (float(row[name]) for name in ("start_ms", "end_ms", "ref_start_ms", "ref_end_ms"))
+    query, reference = names[str(row["content_sha256"])], str(row["reference_id"])
+    return Match(query, reference, float(row[score]), start, end, ref_start, ref_end, doubted)

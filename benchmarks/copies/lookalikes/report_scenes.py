@@ -62,8 +62,9 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     back = wall.copy()
     pen = ImageDraw.Draw(back)
     pen.rectangle((20, 110, 220, 118), (90, 60, 40))
-    for x in range(28, 205, int(content.integers(22, 40))):
-        pen.rectangle((x, 110 - content.integers(15, 60), x + content.integers(8, 20), 110), _colour(content))
+    for place in range(28, 205, int(content.integers(22, 40))):
+        high, wide = int(content.integers(15, 60)), int(content.integers(8, 20))
+        pen.rectangle((place, 110 - high, place + wide, 110), _colour(content))
     floor = Image.new("RGB", (240, 240), ground)
     pen = ImageDraw.Draw(floor)
     for at in range(0, 240, 30):
