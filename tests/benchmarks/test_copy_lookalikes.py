@@ -45,7 +45,6 @@ def test_a_template_repeats_by_its_seeds_and_draws_another_picture_for_another(h
     assert np.array_equal(reference, again)
     changed = (np.abs(reference - lookalike).max(2) > 24).mean()
     assert changed > 0.002  # a few letters are enough
-    assert not all(np.array_equal(reference, shown(half, at, (style, 2))) for style in range(9, 13))
 
 
 def test_the_halves_share_no_font_no_word_no_colours_and_no_footage() -> None:
@@ -133,7 +132,7 @@ def test_sounds_are_alike_and_repeat_by_their_seeds(half: str, sounding: sounds.
     assert np.abs(one).max() <= 0.51
 
 
-def test_the_same_loop_plays_in_both_from_another_beat_on() -> None:
+def test_the_same_loop_plays_in_both_from_another_sixteenth_on() -> None:
     one, other = (sounds.loop("fit", np.random.default_rng(1), np.random.default_rng(c), 12.0) for c in (0, 1))
     spectrum = np.fft.rfft(one) * np.conj(np.fft.rfft(other))
     best = np.fft.irfft(spectrum).max() / np.sqrt((one**2).sum() * (other**2).sum())

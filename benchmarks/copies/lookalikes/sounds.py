@@ -42,9 +42,9 @@ def tone(half: str, style: Rng, content: Rng, seconds: float) -> Samples:
 
 
 def loop(half: str, style: Rng, content: Rng, seconds: float) -> Samples:
-    """The same drum loop from another beat on."""
+    """The same drum loop from another sixteenth on."""
     one = _drums(half, style)
-    return _loud(np.resize(np.roll(one, -int(content.integers(4)) * len(one) // 4), round(seconds * RATE)))
+    return _loud(np.resize(np.roll(one, -int(content.integers(32)) * len(one) // 32), round(seconds * RATE)))
 
 
 def loop_under_music(half: str, style: Rng, content: Rng, seconds: float) -> Samples:
