@@ -38,7 +38,7 @@ JOINED = "vPDQ and Chromaprint"
 FUSED = f"{OURS}fused"
 MARGIN_EDITS = ("crop", "mirror", "borders_plain", "borders_blurred", "pip_over", "pip_under")
 ALIKE = 65  # look-alikes that false claims are counted on
-FEW = {"small": ("quote", "loop")}  # kinds of look-alikes of a corpus of that size; all where nothing is said
+FEW = {"small": ("quote",)}  # kinds of look-alikes of a corpus of that size; all where nothing is said
 NOTES = (
     "A wrong pair of videos is a false match; an hour here is an hour of uploads, each searched against all references "
     "of the split. Half of the uploads hold no copy, and half of those show the scene of a reference, filmed or played "

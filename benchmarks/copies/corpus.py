@@ -153,8 +153,7 @@ class Kitchen:
 
     def upload(self, upload: Upload) -> None:
         """Edit and encode an upload."""
-        films = {s.film for s in upload.segments} | {s.other[0] for s in upload.segments if s.other}
-        digests = sorted(self._recipe_digest(self.shelf.film(film)) for film in films)
+        digests = sorted(self._recipe_digest(self.shelf.film(film)) for film in upload.films)
         command = upload_command(upload, self.shelf)
         made = [Path(part) for part in command if part.endswith((".png", ".wav"))]
         self._encode(self.shelf.query(upload.name), command, [*digests, *map(_digest_of, made), str(self.seed)])

@@ -84,6 +84,11 @@ class Upload:
         return tuple(_copy(segment, begin) for segment, begin in pairs if segment.film.role == "copied")
 
     @property
+    def films(self) -> set[Film]:
+        """Every film that is shown, beside others too."""
+        return {segment.film for segment in self.segments} | {s.other[0] for s in self.segments if s.other}
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """The chain of edits, as the edited segments have it."""
         return max((segment.changes for segment in self.segments), key=len)

@@ -14,6 +14,7 @@ from benchmarks.copies.corpus import Corpus, build
 from benchmarks.copies.edits import EDITS, settle
 from benchmarks.copies.exam import exam
 from benchmarks.copies.films import Film, films_of
+from benchmarks.copies.lookalikes.build import build as build_lookalikes
 from benchmarks.copies.metrics import Match
 from benchmarks.copies.peers import FrameRule
 from benchmarks.copies.render import Shelf
@@ -26,6 +27,7 @@ from model_registry.errors import NightjarError, UsageError
 from tests.footage import Tone, shade, write_film
 
 needs_ffmpeg = pytest.mark.skipif(not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="ffmpeg is absent")
+needs_fonts = pytest.mark.skipif(not any(Path("/usr/share/fonts").rglob("NotoSerifCJK-Bold.ttc")), reason="no fonts")
 FILMS, SECONDS, FPS = 6, 9.0, 10
 FOLDERS = (("queries", "query"), ("references", "reference"))
 
@@ -65,6 +67,12 @@ def films(sources: list[Source]) -> list[Film]:
 @pytest.fixture(scope="module")
 def corpus(sources: list[Source], tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return build(sources, tmp_path_factory.mktemp("draw0") / "main", "small")
+
+
+@pytest.fixture(scope="module")
+def alike(sources: list[Source], corpus: Corpus) -> Corpus:
+    """Two pairs of quotes, where the benchmark looks for look-alikes."""
+    return build_lookalikes(sources, corpus.root.parent / "lookalikes-report", "report", keep=("quote",))
 
 
 def both(corpus: Corpus, table: str) -> list[dict[str, str]]:
@@ -173,7 +181,25 @@ def test_vpdq_finds_copies_that_nobody_edited_and_where(corpus: Corpus) -> None:
 
 
 @needs_ffmpeg
-def test_the_benchmark_marks_ours_beside_the_peers(corpus: Corpus, sources: list[Source]) -> None:
+@needs_fonts
+def test_a_copied_card_shows_what_the_truth_says_and_its_lookalike_something_else(alike: Corpus) -> None:
+    """The first quote is copied under no edit: the picture is the reference's; its look-alike has other words."""
+    (row,) = (row for row in alike.rows("truth", "report") if row["query"] == "report-copy-000")
+    query, reference = (alike.root / folder / f"{row[column]}.mp4" for folder, column in FOLDERS)
+    start, end, ref_start = (int(row[name]) for name in ("start_ms", "end_ms", "ref_start_ms"))
+    for at in (start + 200, end - 200):
+        assert np.abs(frame_at(query, at) - frame_at(reference, ref_start + at - start)).mean() < 3
+    outside = end + 400 if start == 0 else start - 400
+    assert np.abs(frame_at(query, outside) - frame_at(reference, 3000)).mean() > 12
+    (like,) = (row["query"] for row in alike.rows("queries", "report") if row["like"] == reference.stem)
+    other = frame_at(alike.root / "queries" / f"{like}.mp4", 3000)
+    assert (np.abs(other - frame_at(reference, 3000)).max(2) > 48).mean() > 0.01
+    assert {upload.copied: upload.hard for upload in exam(alike, "report").asked} == {True: False, False: True}
+
+
+@needs_ffmpeg
+@needs_fonts
+def test_the_benchmark_marks_ours_beside_the_peers(corpus: Corpus, alike: Corpus, sources: list[Source]) -> None:
     """A detector that knows the truth has full marks and misses nothing; one that finds nothing has none."""
 
     def knowing(references: list[Path], queries: list[Path], work: Path) -> dict[str, list[Match]]:
@@ -191,6 +217,7 @@ def test_the_benchmark_marks_ours_beside_the_peers(corpus: Corpus, sources: list
     assert result.median("false_doubt_per_200_sound") == 200 / len(corpus.queries("report"))
     assert result.median("lookalike_copies_at_action_fused") == 1
     assert result.median("times_best_peer") >= 1
+    assert alike.root.is_relative_to(corpus.root.parent)
     assert {row["metric"] for row in requirements("copy_detection")} <= set(result.metrics)
     (table,) = (note for note in result.notes if note.startswith("## Overall"))
     assert "| ours, fused | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 0.0 | 0.0 | 0 |" in table.splitlines()

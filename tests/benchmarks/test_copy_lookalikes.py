@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from benchmarks.copies.edits import EDITS
-from benchmarks.copies.exam import exam
-from benchmarks.copies.films import FPS
 from benchmarks.copies.lookalikes import sounds
-from benchmarks.copies.lookalikes.build import build
 from benchmarks.copies.lookalikes.canvas import FACES, PALETTES, WORDS, theme, words, wrapped
 from benchmarks.copies.lookalikes.clips import CARDS, COMMON, FLATS, SCENES, SOUNDS, TEMPLATES, Clip, clips_of
 from benchmarks.copies.lookalikes.footage import MEDIA, Footage
@@ -23,7 +18,6 @@ from benchmarks.copies.sources import Source
 HALVES = ("fit", "report")
 has_fonts = any(Path("/usr/share/fonts").rglob("NotoSerifCJK-Regular.ttc"))
 needs_fonts = pytest.mark.skipif(not has_fonts, reason="the fonts of the cards are absent")
-needs_ffmpeg = pytest.mark.skipif(not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="ffmpeg is absent")
 
 
 def shown(half: str, at: int, seed: tuple[int, int], side: int = 0, seconds: float = 3.0) -> np.ndarray:
@@ -145,39 +139,6 @@ def test_text_is_broken_into_lines_that_fit() -> None:
     assert len(lines) > 1
     assert all(font.getlength(line) <= 90 for line in lines)
     assert len(wrapped("清晨的市场很热闹", font, 30)) > 1
-
-
-@needs_ffmpeg
-@needs_fonts
-def test_a_built_copy_shows_what_the_truth_says_and_a_lookalike_does_not(tmp_path: Path) -> None:
-    """The first quote is copied under no edit: the picture is the reference's; its look-alike says something else."""
-    corpus = build([], tmp_path / "half", "fit", keep=("quote",))
-    row = next(row for row in corpus.rows("truth", "fit") if row["query"] == "fit-copy-000")
-    query, reference = (
-        corpus.root / name / f"{row[key]}.mp4" for name, key in (("queries", "query"), ("references", "reference"))
-    )
-    start, end, ref_start = (int(row[name]) for name in ("start_ms", "end_ms", "ref_start_ms"))
-    for at in (start + 200, end - 200):
-        copied, source = frame_at(query, at), frame_at(reference, ref_start + at - start)
-        assert np.abs(copied - source).mean() < 3
-    outside = end + 400 if start == 0 else start - 400
-    assert np.abs(frame_at(query, outside) - frame_at(reference, 1000)).mean() > 12
-    (like,) = (row for row in corpus.rows("queries", "fit") if row["like"] == row_reference(corpus, "fit-copy-000"))
-    other = frame_at(corpus.root / "queries" / f"{like['query']}.mp4", 1000)
-    assert (np.abs(other - frame_at(reference, 1000)).max(2) > 48).mean() > 0.002
-    asked = exam(corpus, "fit")
-    assert [upload.hard for upload in asked.asked if upload.copied] == [False, False]
-    assert [upload.copied for upload in asked.asked if upload.hard] == [False, False]
-
-
-def row_reference(corpus, query: str) -> str:
-    return next(row["reference"] for row in corpus.rows("truth", "fit") if row["query"] == query)
-
-
-def frame_at(path: Path, time_ms: float) -> np.ndarray:
-    with av.open(str(path)) as container:
-        shown = [frame for frame in container.decode(video=0) if frame.time * 1000 <= time_ms + 1000 / FPS]
-        return shown[-1].reformat(width=320, height=180).to_ndarray(format="rgb24").astype(float)
 
 
 def test_footage_of_a_photograph_moves_within_its_part(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def build(sources: Sequence[Source], root: Path, half: str, draw: int = 0, keep:
     ]
     films = {clip.name: film_of(clip) for clip in clips}
     asked = uploads_of(clips, films, half, draw)
+    shown = {film for each in asked for film in each.upload.films}
+    clips = [clip for clip in clips if films[clip.name] in shown]
     kitchen = ClipKitchen(Shelf(root), sources, draw)
     for folder in ("films", "drawings", "sounds", "references", "queries", "recipes"):
         (root / folder).mkdir(parents=True, exist_ok=True)
