@@ -7,6 +7,8 @@
     shared_ms       how long the query shows what the other shows too, at the same moments of a film; 0 where both show
                     the film, but other moments of it (such a pair is no repost; it looks like one)
     share           shared_ms over the length of the shorter upload, 0 to 1
+    longest_ms      the longest stretch of that without a break: shots of unrelated footage stand in many uploads, so most
+                    pairs share a few seconds of some
     via             `footage`, or `inlay` where all of it is small beside or behind something else in one of the two
     spans           what is shared, `start-end=start-end` in milliseconds of query and other, joined by `;`
 
@@ -32,7 +34,7 @@ from benchmarks.copies.uploads import Segment, Upload
 
 EXCERPT = (0.3, 0.5)  # share of the upload that an excerpt takes
 EDITED = [name for name, edit in EDITS.items() if edit.family in ("geometry", "tone", "layout", "time", "none")]
-COLUMNS = ("query", "other", "split", "shared_ms", "share", "via", "spans")
+COLUMNS = ("query", "other", "split", "shared_ms", "share", "longest_ms", "via", "spans")
 OPEN = ("concat", "pip_over", "pip_under", "stack_vertical", "stack_horizontal")  # these would show a film more
 
 
@@ -105,8 +107,9 @@ def pair_rows(split: str, shown: Mapping[str, Sequence[Piece]]) -> list[dict[str
         shared = sum(end - start for start, end, _, _ in chosen)
         text = ";".join(f"{_ms(a)}-{_ms(b)}={_ms(c)}-{_ms(d)}" for a, b, c, d in chosen)
         via = "footage" if open_spans or not spans else "inlay"
-        share = min(1.0, shared / min(lengths[query], lengths[other]))
-        rows.append(dict(zip(COLUMNS, (query, other, split, _ms(shared), round(share, 3), via, text), strict=True)))
+        share = round(min(1.0, shared / min(lengths[query], lengths[other])), 3)
+        longest = _ms(max((end - start for start, end, _, _ in chosen), default=0))
+        rows.append(dict(zip(COLUMNS, (query, other, split, _ms(shared), share, longest, via, text), strict=True)))
     return rows
 
 

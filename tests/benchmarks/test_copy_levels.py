@@ -140,7 +140,7 @@ def test_an_excerpt_of_an_upload_shows_its_part_at_its_own_speed() -> None:
     shown = shown_by([a], [again])
     assert shown["z"] == [Piece("film", 25, 0, 50, 1.5)]
     (row,) = pair_rows("report", shown)
-    assert (row["shared_ms"], row["share"], row["spans"]) == (3000, 1.0, "3000-6000=0-2000")
+    assert (row["shared_ms"], row["share"], row["longest_ms"], row["spans"]) == (3000, 1.0, 3000, "3000-6000=0-2000")
 
 
 def test_reposts_are_in_turn_whole_and_an_excerpt_of_a_third_to_a_half() -> None:
