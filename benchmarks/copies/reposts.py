@@ -7,8 +7,8 @@
     shared_ms       how long the query shows what the other shows too, at the same moments of a film; 0 where both show
                     the film, but other moments of it (such a pair is no repost; it looks like one)
     share           shared_ms over the length of the shorter upload, 0 to 1
-    longest_ms      the longest stretch of that without a break: shots of unrelated footage stand in many uploads, so most
-                    pairs share a few seconds of some
+    longest_ms      the longest stretch of that without a break (shots of unrelated footage stand in many uploads, so
+                    most pairs share a few seconds)
     via             `footage`, or `inlay` where all of it is small beside or behind something else in one of the two
     spans           what is shared, `start-end=start-end` in milliseconds of query and other, joined by `;`
 
