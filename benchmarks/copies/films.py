@@ -21,6 +21,7 @@ GIVEN_SOUND = {
     "copied": ("music", "none", "music"),
     "distractor": ("music", "none"),
     "filler": ("none", "voice", "music"),
+    "twin": ("none", "music"),
 }
 
 
@@ -40,13 +41,18 @@ class Film:
 
     @property
     def role(self) -> str:
-        """`copied`, `distractor` or `filler`."""
+        """`copied`, `distractor`, `filler` or `twin`."""
         return self.pieces[0].role
 
     @property
     def kind(self) -> str:
         """`real`, `photo` or `game`."""
         return self.pieces[0].kind
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it stands in the catalogue that uploads are searched against."""
+        return self.role in ("copied", "distractor")
 
     @property
     def frames(self) -> int:

@@ -30,6 +30,7 @@ class Match:
     end_ms: float
     ref_start_ms: float
     ref_end_ms: float
+    doubted: bool = False  # said, but not verified: nobody acts on it, whatever its score
 
     def __post_init__(self) -> None:
         if self.end_ms < self.start_ms or self.ref_end_ms < self.ref_start_ms:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -23,6 +25,7 @@ from pipelines.pieces import Pieces
 from pipelines.run import hash_contents, look, unsettled
 
 BUNDLE = "lite"
+VERIFIED = "verified"
 
 
 def ours(references: Sequence[Path], queries: Sequence[Path], work: Path) -> dict[str, list[Match]]:
@@ -63,20 +66,26 @@ def match_queries(queries: Sequence[Path], work: Path) -> tuple[pa.Table, dict[s
 
 
 def _matches(table: pa.Table, names: dict[str, str], form: str, score: str) -> list[Match]:
-    return [_match(row, names, score) for row in table.to_pylist() if row["form"] == form]
+    rows = [row for row in table.to_pylist() if row["form"] == form]
+    return [_match(row, names, score, _is_doubted([row])) for row in rows]
 
 
 def _fused(table: pa.Table, names: dict[str, str]) -> list[Match]:
     """One match a claim: where picture and sound agree, the span of the surer."""
-    best: dict[tuple[str, int], dict[str, object]] = {}
+    claims: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for row in table.to_pylist():
-        key = (row["content_sha256"], row["claim"])
-        if row["form"] and (key not in best or row["score"] > best[key]["score"]):
-            best[key] = row
-    return [_match(row, names, "claim_score") for row in best.values()]
+        if row["form"]:
+            claims[row["content_sha256"], row["claim"]].append(row)
+    surest = ((max(rows, key=lambda row: float(row["score"])), rows) for rows in claims.values())
+    return [_match(row, names, "claim_score", _is_doubted(rows)) for row, rows in surest]
 
 
-def _match(row: dict[str, object], names: dict[str, str], score: str) -> Match:
-    spans = [int(str(row[name])) for name in ("start_ms", "end_ms", "ref_start_ms", "ref_end_ms")]
-    query = names[str(row["content_sha256"])]
-    return Match(query, str(row["reference_id"]), float(str(row[score])), *spans)
+def _is_doubted(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether a claim is of pictures alone and none of them was verified; where nothing verifies, no claim is."""
+    return all(row["form"] == "Image" and row.get("verified", VERIFIED) != VERIFIED for row in rows)
+
+
+def _match(row: dict[str, Any], names: dict[str, str], score: str, doubted: bool) -> Match:
+    start, end, ref_start, ref_end = (float(row[name]) for name in ("start_ms", "end_ms", "ref_start_ms", "ref_end_ms"))
+    query, reference = names[str(row["content_sha256"])], str(row["reference_id"])
+    return Match(query, reference, float(row[score]), start, end, ref_start, ref_end, doubted)

@@ -63,8 +63,8 @@ class FrameRule:
         near = distances(q_hash, r_hash) <= self.distance
         if not near.any():
             return None
-        run = longest_run(q_second, r_second, near)
-        return Match(query.stem, reference.stem, self._score(near), *(float(end * SECOND_MS) for end in run))
+        start, end, ref_start, ref_end = (float(at * SECOND_MS) for at in longest_run(q_second, r_second, near))
+        return Match(query.stem, reference.stem, self._score(near), start, end, ref_start, ref_end)
 
     def _kept(self, path: Path) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         hashes = frame_hashes(path)
@@ -123,9 +123,9 @@ class Chromaprint:
         score, start, end, offset = max((hit for hit in found if hit), default=(0.0, 0, 0, 0))
         if score <= 0:
             return None
-        ends = (start, end, start + offset, end + offset)
-        times = [at * FINGERPRINT_MS + (HEARD_MS if side % 2 else 0) for side, at in enumerate(ends)]
-        return Match(query.stem, reference.stem, score, *times)
+        times = [at * FINGERPRINT_MS for at in (start, end, start + offset, end + offset)]
+        spans = (times[0], times[1] + HEARD_MS, times[2], times[3] + HEARD_MS)
+        return Match(query.stem, reference.stem, score, *spans)
 
     def _along(
         self, one: NDArray[np.uint32], other: NDArray[np.uint32], offset: int

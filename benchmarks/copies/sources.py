@@ -15,6 +15,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model_registry.errors import UsageError
 
 ROLES = Path(__file__).with_name("roles.toml")
@@ -43,17 +45,20 @@ class Source:
     from_s: float = 0.0
 
 
-def sources_in(folder: Path) -> list[Source]:
-    """List the footage below a folder, with split and role; a folder without `manifest.csv` is all real footage."""
+def sources_in(folder: Path, draw: int = 0) -> list[Source]:
+    """List the footage below a folder, with split and role; a folder without `manifest.csv` is all real footage.
+
+    The split is the same in every draw; the role of what `roles.toml` does not name is not.
+    """
     manifest = folder / "manifest.csv"
     if not manifest.exists():
-        return sources_of(sorted(path for path in folder.rglob("*") if path.is_file()))
-    return _checked(list(_assigned(folder, list(_listed(manifest)))))
+        return sources_of(sorted(path for path in folder.rglob("*") if path.is_file()), draw)
+    return _checked(list(_assigned(folder, list(_listed(manifest)), draw)))
 
 
-def sources_of(videos: Sequence[Path]) -> list[Source]:
+def sources_of(videos: Sequence[Path], draw: int = 0) -> list[Source]:
     """Take every video for real footage and a group of its own; files that are none are passed over."""
-    return _checked(list(_dealt(list(_probed(videos)), DEAL)))
+    return _checked(list(_dealt(list(_probed(videos)), DEAL, draw)))
 
 
 def _listed(manifest: Path) -> Iterable[Source]:
@@ -77,7 +82,7 @@ def _probed(paths: Sequence[Path]) -> Iterable[Source]:
                 break
 
 
-def _assigned(folder: Path, found: Sequence[Source]) -> Iterable[Source]:
+def _assigned(folder: Path, found: Sequence[Source], draw: int) -> Iterable[Source]:
     named: dict[str, dict[str, Any]] = tomllib.loads(ROLES.read_text("utf-8"))["files"]
     unnamed: dict[str, list[Source]] = defaultdict(list)
     for source in found:
@@ -89,12 +94,16 @@ def _assigned(folder: Path, found: Sequence[Source]) -> Iterable[Source]:
             start = float(rule.get("from_s", 0))
             yield replace(source, split=rule["split"], role=rule["role"], from_s=start, seconds=source.seconds - start)
     for kind, sources in unnamed.items():
-        yield from _dealt(sources, VOICES if kind == "voice" else DEAL)
+        yield from _dealt(sources, VOICES if kind == "voice" else DEAL, draw)
 
 
-def _dealt(sources: Sequence[Source], deal: Sequence[str]) -> Iterable[Source]:
+def _dealt(sources: Sequence[Source], deal: Sequence[str], draw: int) -> Iterable[Source]:
     groups = sorted({source.group for source in sources}, key=lambda group: hashlib.sha256(group.encode()).digest())
     role_of = dict(zip(groups, itertools.cycle(deal), strict=False))
+    for split in SPLITS:
+        own = [group for group in groups if role_of[group].startswith(split)]
+        order = np.random.default_rng([draw, len(own)]).permutation(len(own)) if draw else range(len(own))
+        role_of |= dict(zip(own, [role_of[own[at]] for at in order], strict=True))
     for source in sources:
         split, role = role_of[source.group].split()
         yield replace(source, split=split, role=role)

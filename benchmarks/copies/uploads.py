@@ -12,10 +12,11 @@ import numpy as np
 
 from benchmarks.copies.edits import EDITS, Change, Rng, Size, combination, settle
 from benchmarks.copies.films import FPS, Film
+from benchmarks.copies.sources import SPLITS
 
-SPAN_S = (3, 20)
-UPLOAD_S = (10, 40)
-SHOT_S = (2.5, 9)
+SPAN_S = (3, 12)
+UPLOAD_S = (10, 20)
+SHOT_S = (2.5, 7)
 TWO_COPIES = 0.12
 WHOLE_UPLOAD = 0.5  # how often the edit is on all of the upload, not on the copied span alone
 KINDS = ("real", "photo", "real", "game")
@@ -32,7 +33,8 @@ class Scale:
 
 SCALES = {
     "small": Scale({"fit": 1, "report": 1}, {"fit": 0, "report": 1}, ("concat",)),
-    "default": Scale({"fit": 2, "report": 4}, {"fit": 20, "report": 40}),
+    "quick": Scale({"fit": 1, "report": 1}, {"fit": 0, "report": 10}),
+    "default": Scale({"fit": 1, "report": 3}, {"fit": 14, "report": 24}),
 }
 
 
@@ -82,6 +84,11 @@ class Upload:
         return tuple(_copy(segment, begin) for segment, begin in pairs if segment.film.role == "copied")
 
     @property
+    def films(self) -> set[Film]:
+        """Every film that is shown, beside others too."""
+        return {segment.film for segment in self.segments} | {s.other[0] for s in self.segments if s.other}
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """The chain of edits, as the edited segments have it."""
         return max((segment.changes for segment in self.segments), key=len)
@@ -114,10 +121,10 @@ def _copy(segment: Segment, begin: int) -> Copy:
     return Copy(segment.film.name, _ms(begin), _ms(end), _ms(segment.start), _ms(segment.start + segment.taken))
 
 
-def plan(films: Sequence[Film], scale: Scale, seed: int) -> list[Upload]:
-    """Plan every upload of both splits: each chain of edits once with a copy and once without."""
+def plan(films: Sequence[Film], scale: Scale, seed: int, splits: Sequence[str] = SPLITS) -> list[Upload]:
+    """Plan every upload of the splits: each chain of edits once with a copy and once without."""
     uploads: list[Upload] = []
-    for split in ("fit", "report"):
+    for split in splits:
         shelf = [film for film in films if film.split == split]
         drawn = [
             _upload(shelf, split, edits, number, copied, seed)
@@ -140,7 +147,9 @@ def _upload(shelf: Sequence[Film], split: str, edits: tuple[str, ...], number: i
     rng = np.random.default_rng([seed, number, int(copied), crc32("+".join((split, *edits)).encode())])
     loud = any(EDITS[name].needs_sound for name in edits)
     kind = KINDS[number % len(KINDS)]
-    film = _pick([f for f in shelf if f.role == ("copied" if copied else "filler")], kind, loud, rng)
+    twins = any(f.role == "twin" for f in shelf) and number % 2 == 1
+    wanted = "copied" if copied else "twin" if twins else "filler"
+    film = _pick([f for f in shelf if f.role == wanted], kind, loud, rng)
     changes = settle(edits, rng, film.size)
     fillers = [f for f in shelf if f.role == "filler"]
     segments = [_span(film, changes, SPAN_S if copied else SHOT_S, rng)]

@@ -12,11 +12,13 @@ import pytest
 
 from benchmarks.copies import hashes as hashes_module
 from benchmarks.copies import peers
+from benchmarks.copies.exam import Asked, Exam
 from benchmarks.copies.hashes import FINGERPRINT_MS, HEARD_MS, SILENCE, FrameHashes, average_bits, distances
+from benchmarks.copies.levels import Levels
 from benchmarks.copies.metrics import Match
 from benchmarks.copies.peers import Chromaprint, FrameRule, alignments, bit_errors, fitted, longest_run
 from benchmarks.copies.sound import RATE, audible, babble, music, write_wav
-from benchmarks.copies.tables import Asked, Exam, by_edit, by_kind, edit_uap, overall
+from benchmarks.copies.tables import Trial, by_edit, by_kind, edit_uap, lookalikes, overall, worst
 from benchmarks.registry import Result
 from benchmarks.report import markdown
 
@@ -136,7 +138,7 @@ ASKED = Exam(
     (
         Asked("q1", ("crop",), "real", 1_800_000, True),
         Asked("q2", ("crop", "speed"), "photo", 1_800_000, True),
-        Asked("q3", ("crop",), "real", 3_600_000, False),
+        Asked("q3", ("crop",), "real", 3_600_000, False, hard=True),
     ),
     (Match("q1", "A", 1, 0, 10, 0, 10), Match("q2", "A", 1, 0, 10, 0, 10)),
 )
@@ -144,31 +146,63 @@ FOUND = {
     "good": [Match("q1", "A", 0.9, 0, 10, 0, 10), Match("q2", "A", 0.8, 0, 10, 0, 10)],
     "poor": [Match("q3", "B", 0.9, 0, 10, 0, 10), Match("q1", "A", 0.8, 0, 10, 0, 10)],
 }
+LEVELS = {"good": Levels(0.5, 0.85), "poor": Levels(0.5, 0.8)}
+TRIAL = Trial(ASKED, FOUND, LEVELS)
 
 
-def test_the_overall_table_marks_systems_and_holds_them_to_the_fitted_score() -> None:
-    """At the score 0.8 the poor one has one right of two, one of two copies, and one false in two hours."""
-    rows = overall(ASKED, FOUND, {"good": 0.85, "poor": 0.8}).splitlines()[2:]
-    assert rows == [
-        "| good | 1.000 | 1.000 | 1.000 | 0 | 1.000 | 0.500 | 0 |",
-        "| poor | 0.250 | 0.250 | 0.000 | 0 | 0.500 | 0.500 | 500 |",
+def test_the_overall_table_marks_systems_and_holds_them_to_their_thresholds() -> None:
+    """The poor one acts on one right and one wrong pair: one of two copies, one false in two hours."""
+    assert overall([TRIAL]).splitlines()[2:] == [
+        "| good | 1.000 | 1.000 | 1.000 | 1.000 | 0.500 | 1.000 | 0.0 | 0.0 | 0 |",
+        "| poor | 0.250 | 0.250 | 0.000 | 0.500 | 0.500 | 0.500 | 66.7 | 0.0 | 500 |",
     ]
-    assert overall(ASKED, {"none": []}, {"none": inf}).splitlines()[2] == (
-        "| none | 0.000 | 0.000 | 0.000 | 0 | - | 0.000 | 0 |"
-    )
+    silent = Trial(ASKED, {"none": []}, {"none": Levels(inf, inf)})
+    assert overall([silent]).splitlines()[2] == "| none | 0.000 | 0.000 | 0.000 | - | 0.000 | 0.000 | 0.0 | 0.0 | 0 |"
+
+
+def test_several_draws_are_a_median_with_the_lowest_and_the_highest() -> None:
+    worse = Trial(ASKED, {"good": FOUND["good"][:1], "poor": []}, LEVELS)
+    cells = overall([TRIAL, worse, TRIAL]).splitlines()[2].split(" | ")
+    assert cells[1] == "1.000 (0.500 to 1.000)"
+    assert cells[4] == "1.000"
 
 
 def test_the_tables_by_edit_rank_its_copies_among_all_clean_uploads() -> None:
-    tables = by_edit(ASKED, FOUND)
+    tables = by_edit([TRIAL])
     assert tables["uAP"].splitlines()[2:] == ["| crop | 1 | 1.000 | 0.500 |", "| combined | 1 | 1.000 | 0.000 |"]
     assert tables["recall at P 0.9"].splitlines()[2] == "| crop | 1 | 1.000 | 0.000 |"
+    combined = "| combined | 1 | 0.000 | 0.000 |"
+    assert tables["recall at action"].splitlines()[2:] == ["| crop | 1 | 1.000 | 1.000 |", combined]
+    assert tables["false pairs at action"].splitlines()[2] == "| crop | 1 | 0 | 1 |"
     assert edit_uap(ASKED, "crop", FOUND["poor"]) == 0.5
     assert np.isnan(edit_uap(ASKED, "mirror", FOUND["poor"]))
 
 
 def test_kinds_are_told_apart() -> None:
-    kinds = [row.split(" | ")[0] for row in by_kind(ASKED, FOUND).splitlines()[2:]]
+    kinds = [row.split(" | ")[0] for row in by_kind([TRIAL]).splitlines()[2:]]
     assert kinds == ["| real", "| real", "| photo", "| photo"]
+
+
+def test_look_alikes_are_counted_by_level_beside_the_copies_of_what_they_resemble() -> None:
+    """Of kind real: the look-alike q3 is said at action by the poor one; the copy q1 by both."""
+    rows = lookalikes([TRIAL]).splitlines()[2:]
+    assert rows == [
+        "| photo | 0 | 1 | 0 + 0 / 0 + 1 | 0 + 0 / 0 + 0 |",
+        "| real | 1 | 1 | 0 + 0 / 1 + 0 | 1 + 0 / 1 + 0 |",
+        "| all | 1 | 2 | 0 + 0 / 1 + 1 | 1 + 0 / 1 + 0 |",
+    ]
+
+
+def test_the_worst_false_claims_are_listed_by_score_and_name_what_the_upload_is() -> None:
+    assert worst([TRIAL], "poor").splitlines()[2:] == [
+        "| action | 0.900 | 0 | q3 | B | hard, real, crop | 0.0-0.0 | 0.0-0.0 |"
+    ]
+    assert worst([TRIAL], "good").splitlines()[2:] == []
+
+
+def test_pairs_that_count_neither_way_are_no_answers() -> None:
+    spared = Exam(ASKED.asked, ASKED.truth, frozenset({("q3", "B")}))
+    assert overall([Trial(spared, FOUND, LEVELS)]).splitlines()[3].startswith("| poor | 0.500 |")
 
 
 def test_a_table_is_a_block_of_its_own_in_the_report() -> None:
