@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pipelines.clusters.compare import Comparer, Look, blind
 from pipelines.clusters.contents import Contents, NightUploads
 from pipelines.clusters.identity import Earlier, names
+from pipelines.clusters.members import CLUSTERS, NAME
 from pipelines.clusters.nominate import by_sound, nominate
 from pipelines.clusters.stars import Star, group
 from pipelines.clusters.store import Stored, StoredStar, table_of, vectors_of
-from pipelines.clusters.table import CLUSTERS, NAME, rows_of
+from pipelines.clusters.table import rows_of
 from pipelines.clusters.uploads import Upload, in_order
 from pipelines.clusters.windows import Vectors, clip_of
 from pipelines.copyright.fingerprint import Fingerprint

@@ -1,55 +1,13 @@
-"""`clusters.parquet`: one row for each upload in each cluster of a night, and what verdicts say of it."""
+"""Rows of `clusters.parquet`: one for each upload in each cluster of a night."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import pyarrow as pa
 
 from pipelines.clusters.links import Basis, Link
 from pipelines.clusters.store import StoredStar
 from pipelines.clusters.uploads import Upload, in_order, is_repost
-from pipelines.places import Place, exists, read_table
-
-NAME = "clusters.parquet"
-CLUSTERS = pa.schema(
-    [
-        ("cluster_id", pa.string()),
-        ("video_id", pa.string()),
-        ("content_sha256", pa.string()),
-        ("night", pa.string()),  # name of the folder of the night that it was uploaded in
-        ("uri", pa.string()),
-        ("uploader_id", pa.string()),
-        ("uploaded_at", pa.string()),  # as the manifest said it
-        ("role", pa.string()),  # "medoid" or "member"
-        ("form", pa.string()),  # "Image" or "Audio": by what the longest shared stretch was found; null of the medoid
-        ("start_ms", pa.int64()),  # that stretch, in the member; null where the bytes are the medoid's
-        ("end_ms", pa.int64()),
-        ("medoid_start_ms", pa.int64()),  # and in the medoid
-        ("medoid_end_ms", pa.int64()),
-        ("score", pa.float32()),
-        ("verified", pa.string()),  # "exact", "verified", "sound" or "aligned": what it rests on
-        ("first", pa.bool_()),  # whether this upload is the one that came first
-        ("repost", pa.bool_()),  # whether another uploader's came before
-        ("first_video_id", pa.string()),
-        ("first_uploader_id", pa.string()),
-        ("size", pa.int64()),  # uploads in the cluster
-        ("contents", pa.int64()),  # distinct ones
-        ("main", pa.bool_()),  # whether this is the cluster that the upload's verdict names: its largest
-        ("founded", pa.string()),  # the night that named the cluster
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Membership:
-    """The main cluster of an upload of the night."""
-
-    cluster_id: str
-    size: int
-    row: Mapping[str, Any]  # of CLUSTERS
 
 
 def rows_of(stars: Sequence[StoredStar], uploads: Mapping[str, Sequence[Upload]]) -> list[dict[str, Any]]:
@@ -92,17 +50,3 @@ def _shared(link: Link | None) -> dict[str, Any]:
     if link is None:
         return {"score": 1.0, "verified": Basis.EXACT.value}
     return {**vars(link.stretches[0]), "score": link.score, "verified": link.basis.value}
-
-
-def read_memberships(path: Place, night: str) -> dict[str, Membership]:
-    """For each upload of the night its main cluster; none where the night was not clustered."""
-    if not exists(path):
-        return {}
-    rows = read_table(path, schema=CLUSTERS).to_pylist()
-    return memberships(rows, night)
-
-
-def memberships(rows: Iterable[Mapping[str, Any]], night: str) -> dict[str, Membership]:
-    """The same of rows."""
-    own = [row for row in rows if row["main"] and row["night"] == night]
-    return {row["video_id"]: Membership(row["cluster_id"], row["size"], row) for row in own}
