@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ class Membership:
     cluster_id: str
     size: int  # uploads, this one too
     row: Mapping[str, Any]  # of CLUSTERS
+    rows: Sequence[Mapping[str, Any]] = ()  # of all its uploads, the first first
 
     def signal(self, duration_ms: int) -> Signal | None:
         """Say that another uploader's came first; None of the first one, and of an uploader's own repost."""
@@ -81,5 +82,12 @@ def read_memberships(path: Place, night: str) -> dict[str, Membership]:
 
 def memberships(rows: Iterable[Mapping[str, Any]], night: str) -> dict[str, Membership]:
     """The same of rows."""
-    own = [row for row in rows if row["main"] and row["night"] == night]
-    return {row["video_id"]: Membership(row["cluster_id"], row["size"], row) for row in own}
+    clusters: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        clusters.setdefault(row["cluster_id"], []).append(row)
+    return {
+        row["video_id"]: Membership(name, row["size"], row, own)
+        for name, own in clusters.items()
+        for row in own
+        if row["main"] and row["night"] == night
+    }

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.clusters.compare import Comparer, Look, blind
+from pipelines.clusters.compare import Comparer, Look
 from pipelines.clusters.contents import Contents, NightUploads
 from pipelines.clusters.identity import Earlier, names
 from pipelines.clusters.members import CLUSTERS, NAME
 from pipelines.clusters.nominate import by_sound, nominate
+from pipelines.clusters.pictures import look_at_stills
 from pipelines.clusters.stars import Star, group
 from pipelines.clusters.store import Stored, StoredStar, table_of, vectors_of
 from pipelines.clusters.table import rows_of
@@ -63,11 +64,6 @@ class Clustered:
         }
 
 
-def no_look(contents: Contents) -> Look:  # noqa: ARG001
-    """Look at no pictures."""
-    return blind
-
-
 MakeLook = Callable[[Contents], Look]
 
 
@@ -82,7 +78,7 @@ class Clustering:
     night: NightUploads
     earlier: Sequence[NightUploads]
     space: Space
-    look: MakeLook = no_look
+    look: MakeLook = look_at_stills
     rebuild: bool = False  # compare everything again; ids stay
     advance: Advance = _silent
 
