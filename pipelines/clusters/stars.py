@@ -47,7 +47,7 @@ def group(pairs: Mapping[tuple[int, int], float], given: Sequence[Star], compare
     """Compare as few of the nominated pairs as settle all of them; return the stars, those given first.
 
     `pairs` are unordered, each with how similar it is. The result depends on the numbers of contents, not on the order
-    of anything. A given star keeps its medoid and core; one that has become a part of another is dropped.
+    of anything. A given star keeps its medoid and its members; one that has become a part of another is dropped.
     """
     return _Grouping(pairs, given, compare).run()
 
@@ -57,6 +57,9 @@ class _Grouping:
 
     def __init__(self, pairs: Mapping[tuple[int, int], float], given: Sequence[Star], compare: Compare) -> None:
         self.open: dict[int, dict[int, float]] = {}
+        self.heap: list[tuple[int, float, int]] = []  # contents by how many of their pairs are open
+        self.settled: set[tuple[int, int]] = set()  # (medoid, member) of some star
+        self.counting = False  # whether the heap is in use
         for (one, other), score in sorted(pairs.items()):
             self._reopen(one, other, score)
         self.stars = [Star(one.medoid, one.core_ms, dict(one.members), one.id) for one in given]
@@ -69,18 +72,21 @@ class _Grouping:
         for star in list(self.stars):
             self._close_within(star)
             self._grow(star)
-        heap = [(-len(near), -sum(near.values()), one) for one, near in self.open.items()]
-        heapq.heapify(heap)
-        while heap:
-            count, total, one = heapq.heappop(heap)
-            near = self.open.get(one)
-            if not near:
-                continue
-            if (now := (-len(near), -sum(near.values()))) != (count, total):
-                heapq.heappush(heap, (*now, one))
-                continue
-            self._around(one, sorted(near))
+        self.heap = [self._place(one) for one in self.open]
+        heapq.heapify(self.heap)
+        self.counting = True
+        while self.heap:
+            found = heapq.heappop(self.heap)
+            now = self._place(found[2])
+            if now == found and now[0]:
+                self._around(now[2], sorted(self.open[now[2]]))
+            elif now[0]:
+                heapq.heappush(self.heap, now)
         return without_parts(self.stars)
+
+    def _place(self, one: int) -> tuple[int, float, int]:
+        near = self.open.get(one, {})
+        return -len(near), -sum(near.values()), one
 
     def _around(self, medoid: int, near: Sequence[int]) -> None:
         """Settle every open pair of one content."""
@@ -102,8 +108,12 @@ class _Grouping:
         while grown:
             near = {other for one in grown for other in self.open.get(one, ())} - star.contents
             links = self._ask(star.medoid, sorted(near))
+            _narrow(star, links)
             for other in near:
-                self._close(star.medoid, other)
+                if other in links and not star.takes(links[other]) and (star.medoid, other) not in self.settled:
+                    self._reopen(star.medoid, other, links[other].score)  # they share another stretch
+                else:
+                    self._close(star.medoid, other)
             grown = sorted(other for other, link in links.items() if star.takes(link))
             for other in grown:
                 star.members[other] = links[other]
@@ -132,6 +142,8 @@ class _Grouping:
         if one != other:
             self.open.setdefault(one, {})[other] = score
             self.open.setdefault(other, {})[one] = score
+            for reopened in (one, other) if self.counting else ():
+                heapq.heappush(self.heap, self._place(reopened))
 
     def _close(self, one: int, other: int) -> None:
         self.open.get(one, {}).pop(other, None)
@@ -140,9 +152,20 @@ class _Grouping:
     def _close_within(self, star: Star, news: Iterable[int] | None = None) -> None:
         """Settle the pairs within a star, or those of its new members."""
         inside = star.contents
+        self.settled |= {(star.medoid, other) for other in (star.members if news is None else news)}
         for one in star.contents if news is None else news:
             for other in [other for other in self.open.get(one, ()) if other in inside]:
                 self._close(one, other)
+
+
+def _narrow(star: Star, links: Mapping[int, Link]) -> None:
+    """Let an excerpt in: the core becomes a part of itself that takes more, if it keeps every member."""
+    if all(star.takes(link) for link in links.values()):
+        return
+    every = {**star.members, **links}
+    core_ms = best_core(every, set(every))
+    if all(covers(link, core_ms) for link in star.members.values()):
+        star.core_ms = core_ms
 
 
 def best_core(links: Mapping[int, Link], left: set[int]) -> tuple[int, int]:

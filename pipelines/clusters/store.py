@@ -52,7 +52,7 @@ STARS = pa.schema(
         ("core_end_ms", pa.int64()),
         ("content_sha256", pa.string()),  # of a member; null of the medoid
         ("stretches", pa.list_(STRETCH)),
-        ("score", pa.float32()),
+        ("score", pa.float64()),
         ("basis", pa.string()),
     ]
 )
