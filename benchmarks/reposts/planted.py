@@ -19,6 +19,7 @@ GROUP = 5  # contents
 VIRAL = 2000  # contents of one group
 CHAINS, LINKS = 1000, 3  # A holds a part of B and B a part of C
 PART_MS = 10_000
+AT_ONCE, BLOCK = 50_000, 4096  # films made together
 Parts = tuple[int, ...]  # the films of which a content shows PART_MS each, one after the other
 
 
@@ -80,15 +81,14 @@ def _vectors(shows: Sequence[Parts], generator: np.random.Generator) -> Vectors:
     films = np.array([film for one in shows for film in one])
     shown = np.repeat(first, parts) + np.concatenate([np.arange(count) + (count > 1) for count in parts.tolist()])
     vectors_VD = np.zeros((len(owner), DIMENSIONS), np.float16)
-    base_seed = int(generator.integers(1 << 31))
-    for begin in range(0, len(films), 50_000):
-        some = slice(begin, begin + 50_000)
-        made = _films(films[some], base_seed) + NOISE * _unit(generator.standard_normal((len(films[some]), DIMENSIONS)))
-        vectors_VD[shown[some]] = _unit(made)
+    order = np.argsort(films, kind="stable")
+    for begin in range(0, len(films), AT_ONCE):
+        some = order[begin : begin + AT_ONCE]
+        names, place = np.unique(films[some], return_inverse=True)
+        bases = _bases(names)[place]
+        vectors_VD[shown[some]] = _unit(bases + NOISE * _unit(generator.standard_normal((len(some), DIMENSIONS))))
     several = np.flatnonzero(parts > 1)
-    vectors_VD[first[several]] = _unit(
-        sum(vectors_VD[first[several] + 1 + at].astype(np.float64) for at in range(2))  # type: ignore[arg-type]
-    )
+    vectors_VD[first[several]] = _unit(sum(vectors_VD[first[several] + 1 + at].astype(np.float64) for at in range(2)))
     whole = np.zeros(len(owner), np.bool_)
     whole[first] = True
     at = np.arange(len(owner)) - np.repeat(first, rows)
@@ -99,11 +99,11 @@ def _vectors(shows: Sequence[Parts], generator: np.random.Generator) -> Vectors:
     return Vectors(tuple(f"{number:064x}" for number in range(len(shows))), owner, whole, clip)
 
 
-def _films(films: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """The vector of each film: what follows from its number."""
-    names, place = np.unique(films, return_inverse=True)
-    made = [np.random.default_rng([seed, film]).standard_normal(DIMENSIONS) for film in names.tolist()]
-    return _unit(np.stack(made))[place]
+def _bases(films: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The vector of each film: what follows from its number, wherever it is asked for."""
+    blocks = np.unique(films // BLOCK)
+    made = {block: np.random.default_rng(block).standard_normal((BLOCK, DIMENSIONS)) for block in blocks.tolist()}
+    return _unit(np.stack([made[film // BLOCK][film % BLOCK] for film in films.tolist()]))
 
 
 def _unit(rows_ND: NDArray[np.float64]) -> NDArray[np.float64]:
