@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.clusters.links import Basis, Link
+from pipelines.clusters.members import CLUSTERS
 from pipelines.clusters.store import StoredStar
 from pipelines.clusters.uploads import Upload, in_order, is_repost
 
@@ -31,6 +32,7 @@ def _cluster(
     for upload in ordered:
         link = star.members.get(upload.content_sha256)
         yield {
+            **dict.fromkeys(CLUSTERS.names),
             **vars(upload),
             **_shared(link),
             "cluster_id": star.id,
