@@ -81,7 +81,8 @@ def rows_of(folder, table="verdicts"):
     return {row["video_id"]: row for row in pq.read_table(folder / f"{table}.parquet").to_pylist()}
 
 
-def test_it_writes_clusters_and_the_verdicts_name_them(night, capsys):
+def test_it_writes_clusters_and_the_verdicts_name_them(night, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     before = rows_of(night)
 
     assert call("clusters", night) == 0
