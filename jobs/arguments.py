@@ -8,6 +8,7 @@ from pathlib import Path
 from model_registry.bundles import BUNDLES
 from model_registry.store import ALIASES
 
+NIGHTS = 7  # before a night, among which reposts are looked for
 Takes = argparse.ArgumentParser | argparse._ArgumentGroup
 
 

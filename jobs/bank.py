@@ -17,6 +17,7 @@ from jobs import progress
 from jobs.arguments import add_interval, add_models, count
 from jobs.table import clock, printable
 from pipelines.copyright.bank.reference import Kind, Reference, State
+from pipelines.places import place
 
 EXAMPLES = """examples:
   nightjar bank add films/ --bank bank
@@ -36,6 +37,7 @@ ADD = """examples:
   nightjar bank add s3://studio/film.mp4 --bank bank --kind show
   nightjar bank add films/ --bank bank --metadata refs.csv
   nightjar bank add --bank bank --metadata refs.csv     # what the table lists
+  nightjar bank add --bank bank --from-upload video-17 --night recalls/dt=2026-11-21   # a creator's original
 
 refs.csv has `path` or `uri` and any of id, title, owner, kind and licences; an empty cell says nothing:
   path,id,title,owner,kind,licences
@@ -103,6 +105,9 @@ def _add_arguments(add: argparse.ArgumentParser) -> None:
     add.add_argument("paths", nargs="*", metavar="PATH", help="file, folder, glob or URI")
     add.add_argument("--metadata", type=Path, metavar="CSV", help="ids, titles, owners, kinds and licences by path")
     add.add_argument("--kind", choices=[*Kind], help="of those whose metadata does not say (default: film)")
+    original = "make an upload of a stored night a reference, from its features (kind: creator)"
+    add.add_argument("--from-upload", nargs="+", action="extend", metavar="VIDEO_ID", help=original)
+    add.add_argument("--night", type=place, metavar="DIR", help="that night's folder")
     add_models(add)
     add_interval(add)
     add.add_argument("--json", action="store_true", help="print what became of each as JSON lines")
@@ -125,7 +130,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> None:
-    from jobs.bank_add import add
+    if args.from_upload:
+        from jobs.bank_from_upload import add_uploads as add
+    else:
+        from jobs.bank_add import add
 
     rows = [asdict(outcome) for outcome in add(args)]
     if args.json:

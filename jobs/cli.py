@@ -17,6 +17,7 @@ COMMANDS = {
     "scan": "judge files, folders, globs or URIs now",
     "rescan": "look again at stored nights with a newer bank or lexicon; decodes nothing",
     "judge": "judge a stored night again under another policy",
+    "clusters": "find reposts: groups of uploads with the same content, and whose came first",
     "status": "how nights stand: during a run, after it, after a crash",
     "serve": "answer single uploads over HTTP, on Ray Serve",
     "keys": "keys of those who may call the service: create, revoke, list",

@@ -16,6 +16,8 @@ from jobs.retention import why_gone
 from jobs.table import print_json, print_table
 from model_registry.errors import UsageError
 from model_registry.labels import taxonomy
+from pipelines.clusters.members import NAME as CLUSTERS
+from pipelines.clusters.members import read_memberships
 from pipelines.copyright.matched import Matched, matches_folder
 from pipelines.passes import passes
 from pipelines.pieces import Pieces
@@ -91,7 +93,8 @@ def stored_night(folder: Place, summary: dict[str, Any], policy: Policy | None =
     pieces = Pieces(features)
     if policy and (first := summary.get("keyframes")):
         pieces = passes(pieces, Pieces(folder / "features" / first["features"]), policy)
-    return Night(manifest, read_table(contents), pieces, bundle, matched, day, readings)
+    clusters = read_memberships(folder / CLUSTERS, folder.absolute().name)
+    return Night(manifest, read_table(contents), pieces, bundle, matched, day, readings, clusters)
 
 
 def run_again(job: str, earlier: dict[str, Any], night: Night, took_s: float) -> dict[str, Any]:

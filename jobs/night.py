@@ -22,6 +22,7 @@ from jobs.recipes import Recipe, match_machine, read_machine, spread
 from jobs.watching.watch import Watch
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
+from pipelines.clusters.members import Membership, memberships
 from pipelines.local.pool import foresee
 from pipelines.lock import lock
 from pipelines.nightly import Machines
@@ -106,11 +107,12 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
         pieces = looking.run()
         with watch.step("matching", 0):
             matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
+        clusters, cluster_facts = _cluster(watch, recipe, contents, pieces)
         readings = _read(watch, recipe, contents, pieces, readings, resources)
     matched = matching.matched if matching else None
     if matching:
         watch.meter.busy_ms["verify"] += round(matching.verifying_s * 1000)
-    night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
+    night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings, clusters)
     with watch.step("judging", manifest.num_rows) as step:
         tally = judge_night(night, recipe.policy, folder, advance=step.advance)
     if how.show:
@@ -123,6 +125,8 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
         summary["keyframes"] = keyframe_facts(recipe, pieces, watch.steps_s)
     if matching:
         summary["copyright"] = matching.facts()
+    if cluster_facts:
+        summary["clusters"] = cluster_facts
     if readings:
         summary["text"] = text_facts(readings, tally)
     with watch.step("reporting", 0):
@@ -169,6 +173,22 @@ def _match(bank: Path, contents: pa.Table, pieces: Pieces, resources: Mapping[st
     from jobs.matching import match  # imports Lance, which a run without a bank does without
 
     return match(bank, contents, pieces, match_machine(resources))
+
+
+def _cluster(
+    watch: Watch, recipe: Recipe, contents: pa.Table, pieces: Pieces
+) -> tuple[dict[str, Membership], dict[str, Any]]:
+    """Find reposts where the recipe asks for it: the cluster of each upload, and what a summary says of them."""
+    if recipe.clusters is None:
+        return {}, {}
+    from jobs import clustering  # imports torch
+
+    with watch.step("clustering", 0):
+        space = clustering.space_of(recipe.bundle.tower.source, recipe.bank)
+        night = clustering.uploads_of(watch.folder.absolute(), pieces, contents)
+        earlier = clustering.History(recipe.clusters).of(night.folder, recipe.features)
+        found, facts = clustering.cluster(night, earlier, space)
+    return memberships(found.rows, night.name), facts
 
 
 def _readings(recipe: Recipe, features: Place, resources: Mapping[str, float]) -> Readings | None:

@@ -82,7 +82,9 @@ def _report_video(video: Judged, kept: dict[int, bytes], strip: dict[int, bytes]
     wanted = {segment["evidence_ms"] for segment in video.verdict["segments"]}
     pictures = {ms: picture for ms, picture in kept.items() if ms in wanted}
     poster = _poster(video, kept)
-    return ReportVideo(video.verdict, video.title, video.signals, pictures, poster, video.claims, strip, video.lines)
+    return ReportVideo(
+        video.verdict, video.title, video.signals, pictures, poster, video.claims, strip, video.lines, video.cluster
+    )
 
 
 def _poster(video: Judged, kept: dict[int, bytes]) -> bytes | None:

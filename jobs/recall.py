@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
 from jobs import progress, recipes
-from jobs.arguments import count
+from jobs.arguments import NIGHTS, count
 from jobs.night import How, run_night
 from jobs.scheduling.timetable import dated
 from jobs.table import print_json, print_table
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="wait for another run of this night, not refuse")
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
     recipes.add_arguments(parser)
+    what = f"find reposts among tonight's uploads and those of the N nights before (N: {NIGHTS} where none is given)"
+    parser.add_argument("--clusters", type=whole, nargs="?", const=NIGHTS, metavar="N", help=what)
 
 
 def day(text: str) -> date:
@@ -49,10 +52,17 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is no date, wanted YYYY-MM-DD") from error
 
 
+def whole(text: str) -> int:
+    """Parse a whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the night and print what it found."""
     manifest = read_manifest(dated(args.input, args.date), args.limit)
-    recipe = recipes.from_arguments(args)
+    recipe = replace(recipes.from_arguments(args), clusters=args.clusters)
     folder = args.output / f"dt={args.date.isoformat()}"
     how = How(args.date, args.retry_failed, args.wait, partial(show, as_json=args.json))
     run_night("recall", f"Recall of {args.date.isoformat()}", manifest, recipe, folder, how).say()

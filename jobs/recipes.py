@@ -41,11 +41,14 @@ class Recipe:
     lexicons: Lexicons | None = None  # None: texts are not read
     keyframes_first: bool = False  # and densely only where the policy says that keyframes leave a doubt
     copies: bool = True  # keep what matching with a bank needs
+    clusters: int | None = None  # nights before this one among which reposts are looked for; None: not looked for
 
     def __post_init__(self) -> None:
         """Refuse what keyframes cannot do."""
         if self.keyframes_first and self.bank:
             raise UsageError("--keyframes-first cannot go with --bank: copies are found in densely sampled frames")
+        if self.keyframes_first and self.clusters is not None:
+            raise UsageError("--keyframes-first cannot go with --clusters: reposts are found in densely sampled frames")
         if self.keyframes_first and self.sampling.keyframes_only:
             raise UsageError("--keyframes-first cannot go with --keyframes-only: its second pass is dense")
 

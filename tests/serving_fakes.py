@@ -45,6 +45,8 @@ class FakeChecker:
             "bundle": "fake@1+0",
             "policy": "fake@1+0",
             "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
+            "cluster_id": None,
+            "cluster_size": None,
         }
         signal = {**label, "start_ms": 0, "end_ms": 1000, "evidence_ms": 500, "source": "fake@1", "detail": "a fake"}
         return Answer(verdict, signals=[signal] if risky else [], took_ms={"models": 1.0})

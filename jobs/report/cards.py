@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from jobs.report.album import Album, Picture
 from jobs.report.claims import Claim, claims_of, gravest
+from jobs.report.clusters import ClusterView, Fold, gravest_first, view_of
 from jobs.report.copies import ClaimView, Copy, Scene, claim_lanes, claim_views, copies
 from jobs.report.seen import Seen, peak, seen_in
 from jobs.report.timeline import Lane, Mark, Steps, axis_svg, bar_svg, clock, lane_svg
 from jobs.report.tracks import Row, Track, tracks
 from jobs.report.transcript import Transcript, transcript
+from jobs.report.video import ReportVideo
 from jobs.report.words import (
     LabelName,
     Problem,
@@ -26,27 +28,10 @@ from jobs.report.words import (
     thresholds,
     visible,
 )
-from pipelines.copyright.claimed import Claimed
 from pipelines.risk.policy import Policy, Suggestion
 from pipelines.risk.segments import Curve
-from pipelines.risk.signals import Signal
-from pipelines.text.transcripts import TranscriptLine
 
 QUIET_LANES = 6  # lanes without a finding that are drawn, the highest first
-
-
-@dataclass(frozen=True)
-class ReportVideo:
-    """One video of the report."""
-
-    verdict: Mapping[str, Any]  # a row of VERDICTS; decided_at is a datetime
-    title: str
-    signals: Sequence[Signal]
-    pictures: Mapping[int, bytes]  # frame_ms -> WebP
-    poster: bytes | None  # WebP
-    claims: Sequence[Claimed] = ()
-    strip: Mapping[int, bytes] = field(default_factory=dict)  # frame_ms -> WebP, near the middles of its claims
-    lines: Sequence[TranscriptLine] = ()  # said and shown
 
 
 @dataclass(frozen=True)
@@ -114,18 +99,37 @@ class Card:
     transcript: Transcript
     quiet: Hidden
     shadow: Hidden
+    cluster: ClusterView | None = None
+    folded: tuple[Card, ...] = ()  # cards of the same cluster that are not drawn
 
     @property
     def compact(self) -> bool:
         """Whether one line will do."""
+        if any(not card.compact for card in self.folded):
+            return False
         licensed = all(copy.licence for copy in self.copies)
         return self.suggestion == Suggestion.PASS and licensed and not self.seen and not self.problem
 
     @property
     def label_names(self) -> list[str]:
-        """Every label found, once."""
+        """Every label found, once, in the videos folded into this card too."""
         names = [label.label.name for label in self.labels] + [seen.label.name for seen in self.seen]
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*names, *(name for card in self.folded for name in card.label_names)]))
+
+    @property
+    def every(self) -> tuple[Card, ...]:
+        """This card and those folded into it."""
+        return (self, *self.folded)
+
+    @property
+    def suggestions(self) -> list[str]:
+        """Of every video of the card, the gravest first."""
+        return gravest_first(card.suggestion for card in self.every)
+
+    @property
+    def problems(self) -> list[str]:
+        """Error codes of every video of the card."""
+        return sorted({card.problem.code for card in self.every if card.problem})
 
     @property
     def search(self) -> str:
@@ -134,7 +138,16 @@ class Card:
         quotes = [seen.quote for seen in self.seen if seen.quote]
         works = [text for copy in self.copies for text in (copy.title, copy.about)]
         named = [self.video_id, self.uri, self.title, *self.label_names, *trouble, *quotes, *works]
-        return "\n".join([*named, self.transcript.text])
+        folded = [card.search for card in self.folded]
+        members = [text for one in (self.cluster.members if self.cluster else ()) for text in one.searched]
+        return "\n".join([*named, self.transcript.text, *members, *folded])
+
+
+def folded_card(number: int, folded: Fold, policy: Policy, album: Album) -> Card:
+    """One card for a video and those of its cluster."""
+    head = card(number, folded.video, policy, album)
+    others = tuple(card(number, one, policy, Album()) for one in folded.others)
+    return replace(head, cluster=view_of(folded), folded=others)
 
 
 def card(number: int, video: ReportVideo, policy: Policy, album: Album) -> Card:

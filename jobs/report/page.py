@@ -15,8 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobs.report.album import Album
-from jobs.report.cards import Card, ReportVideo, card
+from jobs.report.cards import Card, folded_card
+from jobs.report.clusters import fold
 from jobs.report.timeline import bar_svg
+from jobs.report.video import ReportVideo
 from jobs.report.words import LabelName, label_name, one_line, score_text
 from model_registry.labels import taxonomy
 from pipelines.risk.policy import Policy, Suggestion
@@ -76,7 +78,8 @@ class Choice:
 def render(page: Page) -> str:
     """Return the HTML document; the same page gives the same text."""
     album = Album()
-    cards = [card(number, video, page.policy, album) for number, video in enumerate(page.videos, 1)]
+    cards = [folded_card(number, one, page.policy, album) for number, one in enumerate(fold(page.videos), 1)]
+    every = [one for card in cards for one in card.every]
     style, script = _file("style.css"), _file("script.js")
     return (
         _environment()
@@ -87,9 +90,10 @@ def render(page: Page) -> str:
             quarantined=quarantined(page.summary),
             total=page.total,
             cards=cards,
-            tiles=tiles(page, cards),
+            videos=len(every),
+            tiles=tiles(page, every),
             label_groups=label_groups(cards),
-            errors=choices(card.problem.code for card in cards if card.problem),
+            errors=choices(code for card in cards for code in card.problems),
             glossary=glossary(cards),
             sections=sections(page.summary),
             busy=busy(_section(page.summary, "busy_s")),

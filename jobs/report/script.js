@@ -17,9 +17,9 @@ const tiles = all("[data-tile]");
 const covers = (wanted, label) => label === wanted || label.startsWith(wanted + "/");
 
 const tests = {
-  tile: (card, kind) => (kind === "incomplete" ? card.dataset.error !== "" : card.dataset.suggestion === kind),
+  tile: (card, kind) => (kind === "incomplete" ? card.dataset.error !== "" : card.dataset.suggestion.split(" ").includes(kind)),
   label: (card, wanted) => card.dataset.labels.split("\n").some((label) => covers(wanted, label)),
-  error: (card, code) => card.dataset.error === code,
+  error: (card, code) => card.dataset.error.split(" ").includes(code),
   search: (card, text) => text.split(/\s+/).every((word) => haystacks.get(card).includes(word)),
 };
 

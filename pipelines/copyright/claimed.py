@@ -22,6 +22,7 @@ LABELS = {
     Kind.SHOW: "Copyright/Film and TV",
     Kind.MUSIC: "Copyright/Music",
     Kind.KNOWN_BAD: "Copyright/Reupload",
+    Kind.CREATOR: "Copyright/Reupload",
 }
 CUE_FLOOR = 0.3  # words make a likely copy likelier, and are no copy themselves
 VERIFIED, UNVERIFIED = "verified", "not verified"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.clusters.members import Membership
 from pipelines.copyright.claimed import VIDEO_MATCHES, Claimed, claimed
 from pipelines.copyright.matched import Matched
 from pipelines.copyright.strips import nearest_pictures
@@ -78,6 +79,7 @@ class Night:
     matched: Matched | None = None  # with which bank, if any
     day: date = field(default_factory=lambda: datetime.now(UTC).date())  # on which licences have to hold
     readings: Readings | None = None  # of its texts, if anybody read them
+    clusters: Mapping[str, Membership] = field(default_factory=dict)  # of its uploads, if anybody looked for them
 
 
 def judge_night(night: Night, policy: Policy, out: Place, show: int = 300, advance: Advance | None = None) -> Tally:
@@ -85,7 +87,7 @@ def judge_night(night: Night, policy: Policy, out: Place, show: int = 300, advan
     tally = Tally()
     make(out)
     decided = _earlier_decisions(out / "verdicts.parquet")
-    known = Known(night.pieces, night.bundle, policy, _claims(night, policy), _words(night), decided)
+    known = Known(night.pieces, night.bundle, policy, _claims(night, policy), _words(night), decided, night.clusters)
     whose = {row["video_id"]: row for row in night.contents.select(["video_id", *OF_A_CONTENT]).to_pylist()}
     best: list[tuple[tuple[float, int], int, Judged]] = []
     with (

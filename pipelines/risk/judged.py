@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.clusters.members import Membership
 from pipelines.copyright.claimed import Claimed, with_cue
 from pipelines.pieces import Pieces
 from pipelines.risk.policy import Policy
@@ -34,6 +35,7 @@ class Judged:
     signals: list[Signal]
     claims: list[Claimed] = field(default_factory=list)
     lines: tuple[TranscriptLine, ...] = ()  # said and shown
+    cluster: Membership | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Known:
     claims: Mapping[str, list[Claimed]] = field(default_factory=dict)  # by content
     words: Words | None = None  # None: texts were not read
     decided: Mapping[str, tuple[Decision, datetime]] = field(default_factory=dict)  # earlier, by video_id
+    clusters: Mapping[str, Membership] = field(default_factory=dict)  # by video_id
 
 
 def judge_rows(rows: list[dict[str, Any]], whose: Whose, known: Known) -> list[Judged]:
@@ -70,14 +73,18 @@ def judge_rows(rows: list[dict[str, Any]], whose: Whose, known: Known) -> list[J
         own, spoken = signals.get(content, []), lines.get(content, [])
         every = [*spoken, *written(row, how["duration_ms"] or 0)]
         own = own + _told(every, row, own, voices.get(content), known.words)
+        cluster = known.clusters.get(row["video_id"])
+        if repost := cluster and cluster.signal(how["duration_ms"] or 0):
+            own = [*own, repost]
         post = f"{row['title'] or ''}\n{row['description'] or ''}"
         copies = [with_cue(one, post) for one in known.claims.get(content, ())]
         found = _findings(own, copies, known.policy, how["duration_ms"] or 0)
         verdict = _verdict(row, how, found, known.bundle, known.policy.id)
+        verdict |= {"cluster_id": cluster and cluster.cluster_id, "cluster_size": cluster and cluster.size}
         key, then = known.decided.get(row["video_id"], ((), now))
         verdict["decided_at"] = then if key == decision(verdict) else now
         matched = [one.signal() for one in copies if not one.licensed]
-        judged.append(Judged(verdict, row["title"] or "", own + matched, copies, tuple(spoken)))
+        judged.append(Judged(verdict, row["title"] or "", own + matched, copies, tuple(spoken), cluster))
     return judged
 
 

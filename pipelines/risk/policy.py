@@ -32,6 +32,7 @@ from pipelines.risk.signals import FLOOR, Signal
 POLICIES = Path(__file__).with_name("policies")
 NAME = Kind("letters, digits, '.', '_' or '-' in quotes", is_name, required=True)
 TERRITORY = Kind("a country such as 'US', or '*'", lambda value: re.fullmatch(r"[A-Z]{2}|\*", str(value)) is not None)
+ONLY_BY_NAME = {"clusters"}  # whose upload came first is no rule's business until `models` says so
 POLICY_KEYS = {
     "name": NAME,
     "version": NAME,
@@ -125,9 +126,10 @@ class Rule:
         return self.action if score >= self.abstain[1] else self.in_doubt
 
     def speaks_of(self, signal: Signal) -> bool:
-        """Whether the signal falls under this rule."""
+        """Whether the signal falls under this rule; of some sources only a rule that names them speaks."""
         same = covers(self.label, signal.label) and signal.form in self.forms
-        return same and fnmatchcase(signal.model, self.models)
+        shadow = signal.model in ONLY_BY_NAME and self.models == "*"
+        return same and not shadow and fnmatchcase(signal.model, self.models)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,8 @@ VERDICTS = pa.schema(
         ("bundle", pa.string()),
         ("policy", pa.string()),
         ("decided_at", pa.timestamp("ms", tz="UTC")),
+        ("cluster_id", pa.string()),  # uploads with the same content, see pipelines/clusters; null: it is alone
+        ("cluster_size", pa.int64()),  # uploads in that cluster
     ]
 )
 

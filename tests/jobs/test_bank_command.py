@@ -359,7 +359,7 @@ class TestWrongAdds:
         assert (status, error) == (
             2,
             "nightjar bank: metadata refs.csv, row 2: kind is 'movie'; "
-            "allowed: film, show, music, known_bad, negative\n",
+            "allowed: film, show, music, known_bad, creator, negative\n",
         )
 
     def test_a_tower_without_a_space(self, films, described, capsys, monkeypatch):

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SHOW = "show"
     MUSIC = "music"
     KNOWN_BAD = "known_bad"
+    CREATOR = "creator"  # an upload whose uploader made it
     NEGATIVE = "negative"
 
 

@@ -132,7 +132,10 @@ class TestMetadata:
             ("path,id\na.mp4\n", "row 2 has 1 values, the header 2"),
             ("path,id\n,x\n", "row 2: the path is empty"),
             ("path\na.mp4\n./a.mp4\n", "row 3: "),
-            ("path,kind\na.mp4,movie\n", "row 2: kind is 'movie'; allowed: film, show, music, known_bad, negative"),
+            (
+                "path,kind\na.mp4,movie\n",
+                "row 2: kind is 'movie'; allowed: film, show, music, known_bad, creator, negative",
+            ),
             ("path,licences\nb.mp4,US\na.mp4,USA\n", "row 3: territory 'USA'"),
             ("path,id\na.mp4,a\x07b\n", "row 2: reference id 'a\\x07b'"),
             ('path\n"a.mp4\n', "cannot be read as CSV"),
