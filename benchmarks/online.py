@@ -23,9 +23,10 @@ from benchmarks.copy_search import DIMENSIONS, walks
 from benchmarks.registry import Result
 from benchmarks.songs import song
 from model_registry.errors import NightjarError
+from pipelines.copyright.claims import ReferenceMatch
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.indexed import IndexedShard
-from pipelines.copyright.match import ReferenceMatch, Shard, matches
+from pipelines.copyright.match import Shard, matches
 from pipelines.copyright.picture.pdq import BITS
 from pipelines.copyright.picture.space import Space
 from pipelines.copyright.sound.landmarks import Peaks, peaks_of

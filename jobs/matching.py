@@ -31,6 +31,7 @@ class Matching:
     version: str
     references: int
     quarantined: dict[str, str]  # reference id -> why
+    verifying_s: float = 0.0  # of this run, all workers together
 
     def facts(self) -> dict[str, Any]:
         """For the summary."""
@@ -50,10 +51,10 @@ def match(
     active, version = bank.references(State.ACTIVE), bank.version
     shas = known_contents(contents, pieces)
     matched = Matched(matches_folder(pieces.folder, version))
-    search(bank, active, pieces, shas, matched, machine)
+    verifying_s = search(bank, active, pieces, shas, matched, machine)
     held = _hold_back(bank, matched, active, len(shas), limits or FloodLimits())
     matched.keep_facts([ref for ref in active if ref.id not in held])
-    return Matching(matched, str(folder), version, len(active), held)
+    return Matching(matched, str(folder), version, len(active), held, verifying_s)
 
 
 def known_contents(contents: pa.Table, pieces: Pieces) -> set[str]:
@@ -63,8 +64,11 @@ def known_contents(contents: pa.Table, pieces: Pieces) -> set[str]:
 
 def search(
     bank: BankReader, references: list[Reference], pieces: Pieces, shas: set[str], matched: Matched, machine: Machine
-) -> None:
-    """Match contents with some references, with a progress bar; what `matched` has is not done again."""
+) -> float:
+    """Match contents with some references, with a progress bar; what `matched` has is not done again.
+
+    Returns the seconds that verifying took.
+    """
     hits = Counter[str]()
     with progress.bar("matching", len(shas)) as bar:
 
@@ -73,7 +77,7 @@ def search(
             bar.advance(looked, f"{hits['found']} with a match")
 
         advance(len(shas & matched.done()), 0)
-        match_night(bank, references, pieces, shas, matched, machine, advance)
+        return match_night(bank, references, pieces, shas, matched, machine, advance)
 
 
 def _hold_back(

@@ -108,6 +108,8 @@ def _run_night(watch: Watch, heading: str, manifest: pa.Table, recipe: Recipe, h
             matching = _match(recipe.bank, contents, pieces, resources) if recipe.bank else None
         readings = _read(watch, recipe, contents, pieces, readings, resources)
     matched = matching.matched if matching else None
+    if matching:
+        watch.meter.busy_ms["verify"] += round(matching.verifying_s * 1000)
     night = Night(folder / "manifest.parquet", contents, pieces, recipe.bundle.id, matched, day, readings)
     with watch.step("judging", manifest.num_rows) as step:
         tally = judge_night(night, recipe.policy, folder, advance=step.advance)

@@ -16,7 +16,7 @@ from pipelines.guard import Guarded
 from pipelines.ocr.shown import ReadFrames
 from pipelines.pieces import Commit
 from pipelines.predict import Predict
-from pipelines.risk.evidence import Strip, Thumbnails
+from pipelines.risk.evidence import KeepStills, Thumbnails
 from pipelines.risk.signals import Collect
 from pipelines.rows import LINE, PEAK, SOURCES, VOICE, WINDOWS
 from pipelines.speech.heard import Heard
@@ -81,7 +81,7 @@ def _looking(bundle: PinnedBundle, machines: Machines, copies: bool) -> list[Sta
         Collect.of((*beside, *heads)),
         DescribeViews(ref=bundle.tower, inside=copies, device=device, threads=threads),
         ReadFrames(ref=bundle.ocr, device=device, threads=threads) if bundle.ocr else Nothing.of("shown", LINE),
-        Strip(),
+        KeepStills(),
         Thumbnails(),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Self
 
 import pyarrow as pa
 
@@ -33,6 +34,13 @@ class Passes(Pieces):
         contents = set(contents)
         first = {sha256 for sha256 in contents if self.contents[sha256] is not self.dense.contents.get(sha256)}
         return pa.concat_tables([self.dense.rows(kind, contents - first), self.keyframes.rows(kind, first)])
+
+    def only(self, contents: Iterable[str]) -> Self:
+        """The same with some contents; whoever reads them needs no policy any more."""
+        some = super().only(contents)
+        some.dense, some.keyframes = self.dense.only(some.contents), self.keyframes.only(some.contents)
+        some.screened, some.by_keyframes = {}, set()
+        return some
 
     def _as_far_as_seen(self, sha256: str) -> Content:
         content = self.keyframes.contents[sha256]

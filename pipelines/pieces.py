@@ -12,8 +12,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
 from pipelines.places import PART, Place, each, listed, make, opened, place, remove, sync, write_table
-from pipelines.rows import LINE, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, ErrorCode
+from pipelines.rows import LINE, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
 ENDS = (
@@ -51,13 +52,13 @@ RECEIPTS = pa.schema(
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
 ORPHAN_S = 3600.0  # age of files without their `windows` from which on nobody is still writing them
-FORMAT = 3  # of features: 1 kept `frames` without views, and no peaks; 2 no lines
+FORMAT = 4  # of features: 1 kept `frames` without views, and no peaks; 2 no lines; 3 a small film strip, no stills
 KINDS = {
     "signals": SIGNAL,
     "views": VIEW,
     "peaks": PEAK,
     "thumbnails": THUMBNAIL,
-    "strip": THUMBNAIL,
+    "stills": STILL,
     "said": LINE,
     "shown": LINE,
     "voices": VOICE,
@@ -173,6 +174,12 @@ class Pieces:
     def __init__(self, folder: Place) -> None:
         self.folder = folder
         self.contents = _finished(folder)
+
+    def only(self, contents: Iterable[str]) -> Self:
+        """The same with some contents, as a worker is sent it."""
+        some = copy(self)
+        some.contents = {sha256: self.contents[sha256] for sha256 in contents if sha256 in self.contents}
+        return some
 
     def settled(self) -> set[str]:
         """Contents that need no second look: finished, and not for a reason of the place they were read from."""

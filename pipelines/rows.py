@@ -80,6 +80,7 @@ SIGNAL = pa.struct(
     ]
 )
 THUMBNAIL = pa.struct([("frame_ms", pa.int64()), ("webp", pa.binary())])
+STILL = pa.struct([("frame_ms", pa.int64()), ("jpeg", pa.binary())])  # a sampled frame: copies are verified on it
 PDQ_BYTES = 32
 VIEW = pa.struct(  # of a frame: see pipelines/copyright/picture/views.py
     [

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
-from pipelines.rows import LINE, PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, WINDOWS
+from pipelines.rows import LINE, PDQ_BYTES, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, WINDOWS
 from pipelines.stage import BUSY
 
 DIM = 4
@@ -21,7 +21,7 @@ LOOKED_AT = pa.schema(
         ("views", pa.list_(VIEW)),
         ("peaks", pa.list_(PEAK)),
         ("thumbnails", pa.list_(THUMBNAIL)),
-        ("strip", pa.list_(THUMBNAIL)),
+        ("stills", pa.list_(STILL)),
         ("said", pa.list_(LINE)),
         ("shown", pa.list_(LINE)),
         ("voices", pa.list_(VOICE)),
@@ -58,7 +58,7 @@ def window(
     pictures: Mapping[int, bytes] | None = None,
     embedding: Sequence[Sequence[float]] | None = None,
     peaks: Sequence[tuple[int, int]] = (),
-    strip: Mapping[int, bytes] | None = None,
+    stills: Mapping[int, bytes] | None = None,
     said: Sequence[tuple[int, int, str]] = (),
     shown: Sequence[tuple[int, int, str]] = (),
     voice: Sequence[float] = (),
@@ -68,7 +68,7 @@ def window(
 ) -> dict[str, object]:
     """One window; only the last has a duration and an error.
 
-    `pictures` are its thumbnails by time, `strip` its film strip, `peaks` pairs of time and pitch, `said` and `shown`
+    `pictures` are its thumbnails by time, `stills` its stills, `peaks` pairs of time and pitch, `said` and `shown`
     lines; of each frame there is the view of the whole of it.
     """
     embeddings = [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding
@@ -89,7 +89,7 @@ def window(
         "views": [view(ms, vector) for ms, vector in zip(frame_ms, embeddings, strict=True)],
         "peaks": [{"time_ms": ms, "pitch": pitch} for ms, pitch in peaks],
         "thumbnails": [{"frame_ms": ms, "webp": webp} for ms, webp in (pictures or {}).items()],
-        "strip": [{"frame_ms": ms, "webp": webp} for ms, webp in (strip or {}).items()],
+        "stills": [{"frame_ms": ms, "jpeg": jpeg} for ms, jpeg in (stills or {}).items()],
         "said": [line(*one) for one in said],
         "shown": [line(*one) for one in shown],
         "voices": [{"speech_ms": 1000, "embedding": np.array(voice, np.float16)}] if voice else [],

@@ -16,6 +16,7 @@ from pipelines.places import Place, exists, read_table
 from pipelines.trees import measure
 
 DECODE_STAGE = "decode"
+MATCH_STAGE = "verify"
 EAR_STAGES = frozenset({"transcribe", "knowvoices", "heard", "listen"})  # all others look at frames
 ONE_GO = 0.9  # of the contents, looked at in one run
 STEPS = ("hashing", "looking", "matching", "reading", "judging")
@@ -101,6 +102,8 @@ def _refuse_resumed(folder: Place, looked_at: int) -> None:
 def _busy(stages: Mapping[str, float]) -> dict[str, float]:
     busy_s = dict.fromkeys((DECODING, LOOKING, LISTENING), 0.0)
     for stage, seconds in stages.items():
+        if stage == MATCH_STAGE:  # while it matches, and not while it looks
+            continue
         part = DECODING if stage == DECODE_STAGE else LISTENING if stage in EAR_STAGES else LOOKING
         busy_s[part] += seconds
     return busy_s

@@ -24,6 +24,7 @@ LABELS = {
     Kind.KNOWN_BAD: "Copyright/Reupload",
 }
 CUE_FLOOR = 0.3  # words make a likely copy likelier, and are no copy themselves
+VERIFIED, UNVERIFIED = "verified", "not verified"
 MODALITIES = {"Image": "picture", "Audio": "sound"}
 VIDEO_MATCHES = pa.schema(
     [
@@ -56,6 +57,11 @@ class Claimed:
         matched = float(self.row["claim_score"])
         return matched if matched < CUE_FLOOR else 1 - (1 - matched) * (1 - self.cue)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a picture could not be verified and no sound speaks for it: whatever its score, nobody acts on it."""
+        return self.row["form"] == "Image" and self.row["verified"] != VERIFIED and not self.beside
+
     def signal(self) -> Signal:
         """The claim as something seen or heard."""
         start_ms, end_ms = self.row["start_ms"], self.row["end_ms"]
@@ -85,7 +91,7 @@ class Claimed:
             end_ms=signal.end_ms,
             score=self.score,
             evidence_ms=signal.evidence_ms,
-            suggestion=rule.suggests(self.score),
+            suggestion=rule.in_doubt if self.in_doubt else rule.suggests(self.score),
             severity=rule.severity,
             text=self.title or None,
             reference_id=self.row["reference_id"],
@@ -99,6 +105,9 @@ class Claimed:
         parts = [f"{self.kind.value.replace('_', ' ')} {self.row['reference_id']}", own]
         if abs(self.row["speed"] - 1) >= 0.02:
             parts.append(f"{self.row['speed']:.2f} times its speed")
+        if self.row["form"] == "Image":
+            told = UNVERIFIED if self.row["verified"] != VERIFIED else VERIFIED
+            parts.append(f"{told}: {self.row['reason']}" if self.row["reason"] else told)
         if self.beside:
             parts.append(f"{self.beside} agrees")
         if self.cue:

@@ -27,10 +27,30 @@ class Match:
     speed: float = 1.0
     claim: int = 0  # matches of one content with the same number are one claim
     claim_score: float = 0.0  # what picture and sound come to together
+    verified: str | None = None  # of a picture: what became of it; see verification/judged.py
+    reason: str | None = None
 
     def place(self, ms: float) -> float:
         """Where in the reference a time of the upload lies."""
         return self.ref_start_ms + self.speed * (ms - self.start_ms)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pair of frames on which a picture's match was verified, for people."""
+
+    picture: bytes  # WebP of the upload
+    ref_picture: bytes
+    points: tuple[tuple[float, float, float, float], ...]  # x, y and ref_x, ref_y that show the same, 0 to 1
+
+
+@dataclass(frozen=True)
+class ReferenceMatch:
+    """A match and the reference it names, by number."""
+
+    reference: int
+    match: Match
+    shown: Shown | None = None
 
 
 def picture_match(span: Span) -> Match:

@@ -14,17 +14,18 @@ from pipelines.copyright.picture.space import Space
 from pipelines.copyright.picture.views import DescribeViews
 from pipelines.copyright.sound.listen import Listen
 from pipelines.copyright.stored import stored_fingerprints
+from pipelines.copyright.verification.stills import NO_STILLS, stored_stills
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.stage import Decode
 from pipelines.nightly import SOURCE, Machines
 from pipelines.pieces import Commit, Pieces
 from pipelines.predict import Predict
-from pipelines.risk.evidence import Strip
+from pipelines.risk.evidence import KeepStills
 from pipelines.rows import WINDOWS
 from pipelines.run import Advance, look, unsettled
 from pipelines.stage import Drop, Stage, Together, check
 
-KEPT = ("views", "peaks", "strip")
+KEPT = ("views", "peaks", "stills")
 Described = tuple[str, Fingerprint, str | None, str | None]  # sha256, fingerprint, error code, error message
 
 
@@ -45,26 +46,24 @@ def describe(
     pieces = Pieces(staging)
     for sha256 in dict.fromkeys(contents["content_sha256"].to_pylist()):
         if content := pieces.contents.get(sha256):
-            raw = replace(stored_fingerprints(pieces, [sha256])[sha256], strip=_strip(pieces, sha256))
+            raw = replace(
+                stored_fingerprints(pieces, [sha256])[sha256],
+                stills=stored_stills(pieces, [sha256]).get(sha256, NO_STILLS),
+            )
             yield sha256, raw.within(space), content.error_code, content.error_message
-
-
-def _strip(pieces: Pieces, sha256: str) -> tuple[tuple[int, bytes], ...]:
-    rows = pieces.rows("strip", [sha256]).sort_by("frame_ms").select(["frame_ms", "webp"]).to_pylist()
-    return tuple((row["frame_ms"], row["webp"]) for row in rows)
 
 
 def copy_stages(
     bundle: PinnedBundle, sampling: Sampling, limits: Limits, machines: Machines, staging: Path, *, whole: bool
 ) -> list[Stage]:
-    """The night's copyright half: views, landmarks and a film strip, and no opinion. References want `whole`."""
+    """The night's copyright half: views, landmarks and stills, and no opinion. References want `whole`."""
     device, threads = machines.device, machines.model_threads
     stages: list[Stage] = [
         Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus),
         Together.of(
             Predict.of(bundle.tower, "frames_THWC", "embedding_TD", device, threads),
             DescribeViews(ref=bundle.tower, whole=whole, device=device, threads=threads),
-            Strip(),
+            KeepStills(),
             Drop.of("frames_THWC"),
             Listen(),
             source=WINDOWS.names,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.picture.space import Space
+from pipelines.copyright.verification.stills import NO_STILLS, Stills
 from pipelines.rows import PDQ_BYTES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Fingerprint:
     pdq_NB: NDArray[np.uint8]  # [N, 32]
     pdq_quality: NDArray[np.uint8]  # [N], 0 to 100
     peaks: Peaks
-    strip: tuple[tuple[int, bytes], ...] = ()  # (ms, WebP): small pictures for people; matching does without
+    stills: Stills = NO_STILLS  # on which a nominated span is verified; nomination does without
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths."""

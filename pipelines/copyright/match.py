@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.copyright.claims import Match, claims, picture_match, sound_match
+from pipelines.copyright.claims import ReferenceMatch, claims, picture_match, sound_match
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.align import Hits, align
 from pipelines.copyright.picture.hits import Exact, FrameHits, Frames, Nearest, find
@@ -42,12 +43,16 @@ class Shard:
         return Found(frames, tuple(sounds))
 
 
-@dataclass(frozen=True)
-class ReferenceMatch:
-    """A match and the reference it names."""
+class Check(Protocol):
+    """Says which nominated pictures stay, and how sure they are; see verification/verifier.py."""
 
-    reference: int
-    match: Match
+    def __call__(self, upload: int, nominated: Sequence[ReferenceMatch], /) -> list[ReferenceMatch]:
+        """Return those of one upload that stay, scored anew."""
+
+
+def unchecked(_: int, nominated: Sequence[ReferenceMatch]) -> list[ReferenceMatch]:
+    """Nominations as they are: what the descriptor alone says, which is no claim."""
+    return list(nominated)
 
 
 def matches(
@@ -55,33 +60,47 @@ def matches(
     uploads: Sequence[tuple[int, Fingerprint]],
     durations_ms: Mapping[int, int],
     negative: frozenset[int] = frozenset(),
+    check: Check = unchecked,
 ) -> dict[int, list[ReferenceMatch]]:
     """Put together what all shards found: for each upload its claims, surest first.
 
     `durations_ms` are those of the references by number; what lies under a match with a `negative` one is dropped.
+    Every span of a picture is given to `check` before it meets the sound.
     """
     frames = without_negatives(FrameHits.joined([found.frames for found in founds]), negative)
     sounds = [pair for found in founds for pair in found.sounds]
     return {
-        number: _of_upload(print_, frames.where(frames.query == number), _kept(sounds, number, negative), durations_ms)
+        number: claimed_of(
+            check(number, nominated(print_, frames.where(frames.query == number), durations_ms)),
+            _kept(sounds, number, negative),
+        )
         for number, print_ in uploads
     }
 
 
-def _of_upload(
-    upload: Fingerprint, frames: FrameHits, sounds: Sequence[AudioSpan], durations_ms: Mapping[int, int]
-) -> list[ReferenceMatch]:
-    found: list[ReferenceMatch] = []
+def nominated(upload: Fingerprint, frames: FrameHits, durations_ms: Mapping[int, int]) -> list[ReferenceMatch]:
+    """The spans of one upload whose frames look like those of a reference, by reference, the longest first."""
     sampled_ms = np.unique(upload.frame_ms)
-    references = sorted({*frames.reference.tolist(), *(span.reference for span in sounds)})
-    for number in references:
+    found: list[ReferenceMatch] = []
+    for number in np.unique(frames.reference).tolist():
         own = frames.where(frames.reference == number)
         hits = Hits(own.query_ms, own.ref_ms, own.evidence)
         spans = align(hits, sampled_ms, upload.duration_ms, durations_ms[number])
+        found += [ReferenceMatch(number, picture_match(span)) for span in spans]
+    return found
+
+
+def claimed_of(pictures: Sequence[ReferenceMatch], sounds: Sequence[AudioSpan]) -> list[ReferenceMatch]:
+    """Join what is seen and what is heard of one upload to claims, surest first."""
+    found: list[ReferenceMatch] = []
+    for number in sorted({*(one.reference for one in pictures), *(span.reference for span in sounds)}):
+        own = [one for one in pictures if one.reference == number]
         heard = [sound_match(span) for span in sounds if span.reference == number]
         first = 1 + max((one.match.claim for one in found), default=-1)
-        pairs = claims([picture_match(span) for span in spans], heard, first)
-        found += [ReferenceMatch(number, match) for match in pairs]
+        shown = {(one.match.start_ms, one.match.ref_start_ms): one.shown for one in own}
+        for match in claims([one.match for one in own], heard, first):
+            seen = shown.get((match.start_ms, match.ref_start_ms)) if match.form == "Image" else None
+            found.append(ReferenceMatch(number, match, seen))
     return sorted(found, key=lambda one: (-one.match.claim_score, one.match.claim, one.match.form))
 
 

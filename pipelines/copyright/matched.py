@@ -26,13 +26,18 @@ MATCH = pa.struct(
         ("speed", pa.float32()),  # reference seconds a second of the upload
         ("claim", pa.int32()),  # rows of one content with the same number are one claim
         ("claim_score", pa.float32()),  # what picture and sound come to together
+        ("verified", pa.string()),  # "verified", "in_doubt" or "unseen" of a picture; null where sound speaks
+        ("reason", pa.string()),  # why, in plain words
     ]
 )
+POINT = pa.struct([(name, pa.float32()) for name in ("x", "y", "ref_x", "ref_y")])  # 0 to 1 of each picture
 MATCHES = pa.schema(
     [
         ("content_sha256", pa.string()),
         *MATCH,  # reference_id is null where this content was matched and nothing was found
-        ("ref_picture", pa.binary()),  # a WebP of the reference near the middle of the span, where it has one
+        ("ref_picture", pa.binary()),  # a WebP of the reference, of the pair of frames that agrees best, if it has one
+        ("picture", pa.binary()),  # a WebP of the upload of the same pair; null where no pair was looked at
+        ("points", pa.list_(POINT)),  # points of `picture` and of `ref_picture` that show the same
     ]
 )
 FACTS = pa.schema(  # of matched references, as they were when they matched
@@ -54,6 +59,8 @@ def matches_folder(features: Place, bank_version: str) -> Place:
 
 class Matched:
     """The matches of one night with one version of a bank, in a folder named by it."""
+
+    verifying_s = 0.0  # that a single upload took; a night counts its own
 
     def __init__(self, folder: Place) -> None:
         self.folder = folder

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.copyright.bank.reference import Kind, Reference, State
-from pipelines.copyright.claims import Match
+from pipelines.copyright.claims import ReferenceMatch
 from pipelines.copyright.fingerprint import Fingerprint
-from pipelines.copyright.match import Found, ReferenceMatch, Shard, matches, spread
+from pipelines.copyright.match import Found, Shard, matches, spread
 from pipelines.copyright.matched import MATCHES, Matched
 from pipelines.copyright.stored import stored_fingerprints
+from pipelines.copyright.verification.stills import NO_STILLS, Stills, stored_stills
+from pipelines.copyright.verification.verifier import Verifier
 from pipelines.pieces import Pieces
-from pipelines.risk.evidence import EVIDENCE_FLOOR
+from pipelines.risk.evidence import EVIDENCE_FLOOR, shown_small
 from pipelines.run import on_ray
 from pipelines.stage import PipelineError
 
@@ -34,10 +36,10 @@ if TYPE_CHECKING:  # it imports Lance, which a run without a bank does without
 UPLOADS = 64  # that visit the shards together: some 10 MB of descriptors
 IN_FLIGHT = 3  # batches
 Prints = Sequence[tuple[int, Fingerprint]]  # of a batch of uploads, by their number
-Batch = tuple[Sequence[str], Prints]
+Batch = tuple[Sequence[str], Pieces, Prints]  # contents, where they are kept, their fingerprints
 Shards = list[list[tuple[int, str]]]  # number and hash of the references of each
-Settle = Callable[..., dict[int, list[ReferenceMatch]]]
-STRIPS = 64  # film strips of references in memory, some MB an hour of film
+Settled = tuple[dict[int, list[ReferenceMatch]], float]  # by number of the upload; seconds that verifying took
+REFERENCES = 64  # whose stills are held in memory, some 50 MB an hour of film
 
 
 @dataclass(frozen=True)
@@ -73,32 +75,39 @@ def match_night(
     matched: Matched,
     machine: Machine,
     advance: Callable[[int, int], None],
-) -> None:
-    """Match those contents that are not matched yet; `advance` is told how many were, and how many had a match."""
+) -> float:
+    """Match those contents that are not matched yet; `advance` is told how many were, and how many had a match.
+
+    Returns the seconds that verifying took, all workers together.
+    """
     todo = sorted(
         set(contents) & pieces.contents.keys() - matched.done(),
         key=lambda sha256: (pieces.contents[sha256].pieces, sha256),  # a batch reads few pieces, and each whole
     )
     active = [ref for ref in references if ref.state is State.ACTIVE]
+    verifying_s = 0.0
     if not todo or not active:
-        return
+        return verifying_s
     pictures = Pictures(bank)
-    for batch, found in _searched(bank, active, pieces, todo, machine):
+    for batch, (found, seconds) in _searched(bank, active, pieces, todo, machine):
+        verifying_s += seconds
         table = match_rows(batch, found, active, pictures)
         matched.write(table)
         hits = {sha256 for sha256, ref in zip(*table.select([0, 1]).to_pydict().values(), strict=True) if ref}
         advance(len(batch), len(hits))
+    return verifying_s
 
 
 def _searched(
     bank: BankReader, references: Sequence[Reference], pieces: Pieces, todo: Sequence[str], machine: Machine
-) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
+) -> Iterator[tuple[Sequence[str], Settled]]:
     """Send batches around; yields each with what was found, in order."""
     durations_ms = {number: ref.duration_ms for number, ref in enumerate(references)}
     negative = frozenset(number for number, ref in enumerate(references) if ref.kind is Kind.NEGATIVE)
     batches = [todo[first : first + UPLOADS] for first in range(0, len(todo), UPLOADS)]
-    uploads = ((batch, _uploads(bank, pieces, batch)) for batch in batches)
-    settle = partial(_settled, durations_ms, negative)
+    uploads = ((batch, pieces.only(batch), _uploads(bank, pieces, batch)) for batch in batches)
+    shas = [ref.content_sha256 for ref in references]
+    settle = Settle(bank.folder.absolute(), shas, durations_ms, negative)
     shards = _dealt(references, machine)
     if on_ray():
         yield from _by_actors(bank, shards, machine, uploads, settle)
@@ -108,11 +117,11 @@ def _searched(
 
 def _by_processes(
     bank: BankReader, shards: Shards, uploads: Iterator[Batch], settle: Settle
-) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
+) -> Iterator[tuple[Sequence[str], Settled]]:
     """A process of this machine for each shard; one shard alone needs none."""
     if len(shards) == 1:
         shard = ShardActor(bank.folder.absolute(), shards[0], "cpu")
-        yield from ((batch, settle(prints, shard.find(prints))) for batch, prints in uploads)
+        yield from ((batch, settle(kept, prints, shard.find(prints))) for batch, kept, prints in uploads)
         return
     with ExitStack() as stack:
         pools = [
@@ -122,9 +131,9 @@ def _by_processes(
             for shard in shards
         ]
         try:
-            for batch, prints in uploads:
+            for batch, kept, prints in uploads:
                 asked = [pool.submit(_find, prints) for pool in pools]
-                yield batch, settle(prints, *[one.result() for one in asked])
+                yield batch, settle(kept, prints, *[one.result() for one in asked])
         except BrokenProcessPool as error:
             raise PipelineError(f"matching with bank {bank.folder} failed: a worker died") from error
 
@@ -142,19 +151,19 @@ def _find(uploads: Prints) -> Found:
 
 def _by_actors(
     bank: BankReader, shards: Shards, machine: Machine, uploads: Iterator[Batch], settle: Settle
-) -> Iterator[tuple[Sequence[str], dict[int, list[ReferenceMatch]]]]:
+) -> Iterator[tuple[Sequence[str], Settled]]:
     """An actor of the cluster for each shard."""
     import ray
     from ray.exceptions import RayError
 
-    settling = ray.remote(num_cpus=0)(lambda prints, *found: settle(prints, *found))
+    settling = ray.remote(num_cpus=0)(lambda kept, prints, *found: settle(kept, prints, *found))
     actors = _actors(bank, shards, machine)
     waiting: list[tuple[Sequence[str], Any]] = []
     try:
-        for batch, prints in uploads:
+        for batch, kept, prints in uploads:
             sent = ray.put(prints)
             asked = [actor.find.remote(sent) for actor in actors]
-            waiting.append((batch, settling.remote(sent, *asked)))
+            waiting.append((batch, settling.remote(kept, sent, *asked)))
             if len(waiting) == IN_FLIGHT:
                 yield waiting[0][0], ray.get(waiting.pop(0)[1])
         while waiting:
@@ -167,10 +176,36 @@ def _by_actors(
             ray.kill(actor)
 
 
-def _settled(
-    durations_ms: Mapping[int, int], negative: frozenset[int], uploads: Prints, *found: Found
-) -> dict[int, list[ReferenceMatch]]:
-    return matches(found, uploads, durations_ms, negative)
+@dataclass(frozen=True)
+class Settle:
+    """Puts together what all shards found for a batch, and verifies it on stills, in whatever worker it runs."""
+
+    bank: Path
+    shas: Sequence[str]  # of the references, by number
+    durations_ms: Mapping[int, int]
+    negative: frozenset[int]
+
+    def __call__(self, pieces: Pieces, uploads: Prints, *found: Found) -> Settled:
+        """Return the claims of each upload, and the seconds that verifying took."""
+        shas = list(pieces.contents)  # in the order of the batch
+
+        def ours(number: int) -> Stills:
+            return stored_stills(pieces, [shas[number]]).get(shas[number], NO_STILLS)
+
+        verifier = Verifier(ours, lambda number: _stills_of(self.bank, self.shas[number]))
+        return matches(found, uploads, self.durations_ms, self.negative, verifier), verifier.seconds
+
+
+@lru_cache(REFERENCES)
+def _stills_of(bank: Path, sha256: str) -> Stills:
+    return _reader(bank).stills(sha256)
+
+
+@lru_cache(1)
+def _reader(bank: Path) -> BankReader:
+    from pipelines.copyright.bank.reader import BankReader
+
+    return BankReader.open(bank)
 
 
 def _uploads(bank: BankReader, pieces: Pieces, batch: Sequence[str]) -> list[tuple[int, Fingerprint]]:
@@ -193,14 +228,15 @@ def _actors(bank: BankReader, shards: Shards, machine: Machine) -> list[Any]:
 
 
 class Pictures:
-    """Pictures of references, for people; the last strips read are kept."""
+    """Pictures of references, for people; the last stills read are kept."""
 
-    def __init__(self, bank: BankReader, strips: int = STRIPS) -> None:
-        self.strip = lru_cache(strips)(bank.strip)
+    def __init__(self, bank: BankReader, references: int = REFERENCES) -> None:
+        self.stills = lru_cache(references)(bank.stills)
 
     def near(self, reference: Reference, ms: int) -> bytes | None:
         """The picture closest in time, if there is any."""
-        return min(self.strip(reference.content_sha256), key=lambda one: abs(one[0] - ms), default=(0, None))[1]
+        stills = self.stills(reference.content_sha256)
+        return shown_small(stills.pictures[stills.at(ms)]) if len(stills) else None
 
 
 def match_rows(
@@ -212,12 +248,16 @@ def match_rows(
     """MATCHES of a batch of contents, whose matches are known by its place in it, as references are by number."""
     rows: list[dict[str, object]] = []
     for number, sha256 in enumerate(batch):
-        own = [_row(one.match, references[one.reference], pictures) for one in found[number]]
+        own = [_row(one, references[one.reference], pictures) for one in found[number]]
         rows += [{**row, "content_sha256": sha256} for row in own or [{}]]
     return pa.Table.from_pylist(rows, MATCHES)
 
 
-def _row(match: Match, reference: Reference, pictures: Pictures) -> dict[str, object]:
+def _row(found: ReferenceMatch, reference: Reference, pictures: Pictures) -> dict[str, object]:
+    match, shown = found.match, found.shown
+    row: dict[str, object] = {**vars(match), "reference_id": reference.id}
+    if shown:
+        points = [dict(zip(("x", "y", "ref_x", "ref_y"), point, strict=True)) for point in shown.points]
+        return row | {"ref_picture": shown.ref_picture, "picture": shown.picture, "points": points}
     middle = (match.ref_start_ms + match.ref_end_ms) // 2
-    shown = pictures.near(reference, middle) if match.claim_score >= EVIDENCE_FLOOR else None
-    return {**vars(match), "reference_id": reference.id, "ref_picture": shown}
+    return row | {"ref_picture": pictures.near(reference, middle) if match.claim_score >= EVIDENCE_FLOOR else None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -25,10 +25,12 @@ from pipelines.copyright.match import Found, matches
 from pipelines.copyright.matched import MATCHES, Matched, facts_of
 from pipelines.copyright.night import Pictures, match_rows
 from pipelines.copyright.stored import fingerprint_of
+from pipelines.copyright.verification.stills import NO_STILLS, Stills, stills_of
+from pipelines.copyright.verification.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
-STRIPS = 8  # film strips of references in memory, some MB an hour of film
+REFERENCES = 8  # whose stills are held in memory, some 50 MB an hour of film
 LATE = 0.2  # of the references: where more have come and gone since the index was made, it is made anew
 Key: TypeAlias = "tuple[str, datetime | None]"  # a content, and when it was added: a fingerprint of it never changes
 
@@ -113,21 +115,28 @@ class OnlineBank:
         beside = [Part.of(reader, late, len(main.keys), self._threads)] if late else []
         return type(self)(reader, [main, *beside], self._threads)
 
-    def match(self, views: pa.Table, peaks: pa.Table, duration_ms: int) -> FoundMatches:
+    def match(self, views: pa.Table, peaks: pa.Table, stills: pa.Table, duration_ms: int) -> FoundMatches:
         """Return what one content holds of the bank, given its rows as `Pieces.rows` has them."""
         owners = [table["content_sha256"][0].as_py() for table in (views, peaks) if table.num_rows]
         if not owners or not self._references:
             return FoundMatches(self.version, MATCHES.empty_table(), ())
-        return self.match_print(owners[0], fingerprint_of(duration_ms, views, peaks).within(self.space))
+        print_ = fingerprint_of(duration_ms, views, peaks).within(self.space)
+        return self.match_print(owners[0], replace(print_, stills=stills_of(stills).get(owners[0], NO_STILLS)))
 
     def match_print(self, content: str, fingerprint: Fingerprint) -> FoundMatches:
         """Return the same for a fingerprint within the bank's space; `content` names it in the rows."""
         uploads = [(0, fingerprint)]
         found = [self._active(part.shard.find(uploads)) for part in self._parts]
-        own = matches(found, uploads, self._durations_ms, self._negative)
+        verifier = Verifier(lambda _: fingerprint.stills, self._stills)
+        own = matches(found, uploads, self._durations_ms, self._negative, verifier)
         named = sorted({one.reference for one in own[0]})
         rows = match_rows([content], own, self._references, self._pictures)
-        return FoundMatches(self.version, rows, [self._references[number] for number in named])
+        matched = FoundMatches(self.version, rows, [self._references[number] for number in named])
+        matched.verifying_s = verifier.seconds
+        return matched
+
+    def _stills(self, number: int) -> Stills:
+        return self._pictures.known(self._references[number])
 
     def _active(self, found: Found) -> Found:
         """Without what names references that are not active any more."""
@@ -161,7 +170,15 @@ class _Pictures(Pictures):
     """Pictures for people: where the bank's folder cannot be read now, a match goes without."""
 
     def __init__(self, bank: BankReader) -> None:
-        super().__init__(bank, STRIPS)
+        super().__init__(bank, REFERENCES)
+
+    def known(self, reference: Reference) -> Stills:
+        """The stills of a reference, if they can be had: without them what looks alike stays in doubt."""
+        try:
+            return self.stills(reference.content_sha256)
+        except NightjarError as error:
+            log.warning("the stills of reference %s cannot be read: %s", reference.id, error)
+            return NO_STILLS
 
     def near(self, reference: Reference, ms: int) -> bytes | None:
         """The picture closest in time, if it can be had."""

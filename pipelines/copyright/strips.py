@@ -1,4 +1,4 @@
-"""Film strips of uploads: the kept picture that is closest to a time, so that a claim can be looked at."""
+"""Stills of uploads for people: the kept one that is closest to a time, small, so that a claim can be looked at."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pipelines.pieces import Pieces
+from pipelines.risk.evidence import shown_small
 
-BATCH_MS = 24 * 3_600_000  # of video whose strips are read together, some 150 MB
+BATCH_MS = 4 * 3_600_000  # of video whose stills are read together, some 190 MB
 
 
 def nearest_pictures(pieces: Pieces, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, bytes]]:
-    """Return for each content and time the strip's picture that is closest: (frame_ms, WebP).
+    """Return for each content and time the still that is closest, shrunk: (frame_ms, WebP).
 
     A content that is not finished or has no pictures is left out; the earlier of two pictures equally far wins.
     """
@@ -41,13 +42,13 @@ def _batches(pieces: Pieces, contents: list[str]) -> Iterator[list[str]]:
 
 
 def _nearest(pieces: Pieces, times: dict[str, list[int]]) -> dict[tuple[str, int], tuple[int, bytes]]:
-    strips = pieces.rows("strip", times)
-    owners, frame_ms = (strips[name].to_numpy() for name in ("content_sha256", "frame_ms"))
+    stills = pieces.rows("stills", times)
+    owners, frame_ms = (stills[name].to_numpy() for name in ("content_sha256", "frame_ms"))
     found: dict[tuple[str, int], tuple[int, bytes]] = {}
     for sha256, wanted in times.items():
         rows = np.flatnonzero(owners == sha256)
         rows = rows[np.argsort(frame_ms[rows], kind="stable")]
         for ms in wanted if len(rows) else ():
             row = int(rows[np.argmin(np.abs(frame_ms[rows] - ms))])
-            found[sha256, ms] = (int(frame_ms[row]), strips["webp"][row].as_py())
+            found[sha256, ms] = (int(frame_ms[row]), shown_small(stills["jpeg"][row].as_py()))
     return found

@@ -182,9 +182,10 @@ class Inspection:
         if Look.COPYRIGHT not in self.looks or self.by.matcher is None or not pieces.sha256:
             return {}
         began = time.perf_counter()
-        views, peaks = (pieces.rows(kind, [pieces.sha256]) for kind in ("views", "peaks"))
+        views, peaks, stills = (pieces.rows(kind, [pieces.sha256]) for kind in ("views", "peaks", "stills"))
         try:
-            matched = self.by.matcher.match(views, peaks, pieces.content.duration_ms)
+            matched = self.by.matcher.match(views, peaks, stills, pieces.content.duration_ms)
+            self.took["verify"] = 1000 * matched.verifying_s
             return claimed(matched, self.by.policy.territory, datetime.now(UTC).date())
         except Refused:
             raise

@@ -12,7 +12,7 @@ from model_registry.bundles import PinnedBundle
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import Machines, nightly_stages
 from pipelines.pieces import KINDS
-from pipelines.risk.evidence import EVIDENCE_FLOOR, Strip, Thumbnails, webp
+from pipelines.risk.evidence import EVIDENCE_FLOOR, KeepStills, Thumbnails, webp
 from pipelines.rows import THUMBNAIL, WINDOWS, ErrorCode, windows_of_frames
 from pipelines.serving.contract import Look
 from pipelines.serving.waves import Aside, Step, StepFailed, Took, waves
@@ -21,10 +21,10 @@ from pipelines.stage import Stage, Together, Work
 
 FINDS = {  # look -> the kinds of a night's features that it comes to
     Look.VISUAL: ("signals", "thumbnails"),
-    Look.OCR: ("shown", "strip"),
-    Look.SPEECH: ("said", "strip"),  # voices are compared with those of other uploads, and here is but one
+    Look.OCR: ("shown", "stills"),
+    Look.SPEECH: ("said", "stills"),  # voices are compared with those of other uploads, and here is but one
     Look.TEXT: (),
-    Look.COPYRIGHT: ("views", "peaks", "strip"),
+    Look.COPYRIGHT: ("views", "peaks", "stills"),
 }
 OF_SOUND = frozenset({Look.SPEECH, Look.COPYRIGHT})
 OF_PICTURES = frozenset({Look.VISUAL, Look.OCR})
@@ -77,14 +77,14 @@ def needed(stages: Sequence[Stage], wanted: Iterable[str]) -> list[Stage]:
 def stages_of(night: Sequence[Stage], looks: frozenset[Look]) -> list[Stage]:
     """The stages that some looks need.
 
-    That there is no picture is no error to who wants none, or hears it all. Where there is no time for a film strip,
+    That there is no picture is no error to who wants none, or hears it all. Where there is no time for stills,
     there is none for a poster.
     """
     transcribed = Look.SPEECH in looks and any(isinstance(stage, Heard) for stage in night)
     own = [stage for stage in night if not isinstance(stage, Heard)]
     kept = needed(own, {kind for look in looks for kind in FINDS[look]})
     heard = transcribed or not looks & OF_PICTURES
-    if not any(isinstance(stage, Strip) for stage in kept):
+    if not any(isinstance(stage, KeepStills) for stage in kept):
         kept = [Flagged() if isinstance(stage, Thumbnails) else stage for stage in kept]
     return [*kept, *([Heard()] if heard else [])]
 

@@ -35,7 +35,7 @@ class CopyFinder(Protocol):
     def source(self) -> str:
         """The bank as signals name it: `bank@version`."""
 
-    def match(self, views: pa.Table, peaks: pa.Table, duration_ms: int) -> Matched:
+    def match(self, views: pa.Table, peaks: pa.Table, stills: pa.Table, duration_ms: int) -> Matched:
         """What one content holds of the bank, given its rows as `Pieces.rows` has them."""
 
 

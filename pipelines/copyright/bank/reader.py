@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import lance
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +23,7 @@ from pipelines.copyright.bank.folder import FINGERPRINTS, NAMED, REFERENCES, SPA
 from pipelines.copyright.bank.reference import Reference, State
 from pipelines.copyright.bank.stats import Stats, counts_of, sizes_of
 from pipelines.copyright.picture.space import Space
+from pipelines.copyright.verification.stills import Stills
 
 if TYPE_CHECKING:  # it needs torch, which `list` and `disable` do without
     from pipelines.copyright.fingerprint import Fingerprint
@@ -120,10 +122,11 @@ class BankReader:
         for rows in self.fingerprint_tables(sha256s):
             yield from tables.fingerprints_of(rows, self.space.dimensions)
 
-    def strip(self, sha256: str) -> list[tuple[int, bytes]]:
-        """Return the small pictures of one reference: when, and a WebP."""
-        (table,) = self.fingerprint_tables([sha256], list(tables.FOR_PEOPLE))
-        return list(zip(*(table[name][0].as_py() for name in tables.FOR_PEOPLE), strict=True))
+    def stills(self, sha256: str) -> Stills:
+        """Return the stills of one reference."""
+        (table,) = self.fingerprint_tables([sha256], list(tables.STILLS))
+        frame_ms, pictures = (table[name][0].as_py() for name in tables.STILLS)
+        return Stills(np.array(frame_ms, np.int64), tuple(pictures))
 
     def fingerprint_tables(
         self, sha256s: Collection[str], columns: list[str] = tables.FOR_MATCHING, batch_bytes: int | None = None

@@ -67,12 +67,12 @@ FINGERPRINTS = pa.schema(
         ("pdq_quality", pa.list_(pa.uint8())),
         ("peak_ms", pa.list_(pa.int32())),
         ("peak_pitch", pa.list_(pa.uint16())),
-        ("strip_ms", pa.list_(pa.int64())),
-        ("strip", pa.list_(pa.binary())),  # WebP
+        ("still_ms", pa.list_(pa.int64())),
+        ("stills", pa.list_(pa.binary())),  # JPEG
     ]
 )
-FOR_PEOPLE = ("strip_ms", "strip")  # matching does not read these
-FOR_MATCHING = [name for name in FINGERPRINTS.names if name not in FOR_PEOPLE]
+STILLS = ("still_ms", "stills")  # for verification and for people; nomination does not read these
+FOR_MATCHING = [name for name in FINGERPRINTS.names if name not in STILLS]
 
 
 def row_of(reference: Reference) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def _fingerprint_row(sha256: str, fingerprint: Fingerprint) -> pa.Table:
         "pdq_quality": fingerprint.pdq_quality,
         "peak_ms": fingerprint.peaks.time_ms,
         "peak_pitch": fingerprint.peaks.pitch,
-        "strip_ms": [ms for ms, _ in fingerprint.strip],
-        "strip": [picture for _, picture in fingerprint.strip],
+        "still_ms": fingerprint.stills.frame_ms,
+        "stills": list(fingerprint.stills.pictures),
     }
     return pa.table([_one(columns[field.name], field.type) for field in FINGERPRINTS], schema=FINGERPRINTS)
 

@@ -153,9 +153,7 @@ def test_they_would_be_found_if_they_were_active_films(lite, described, seen, tm
     bank = OnlineBank.open(bank_in(tmp_path / "bank", shipped_space(lite.tower.source), described, {}).folder)
     found = {}
     for name, sha256 in shas.items():
-        views, peaks = pieces.rows("views", [sha256]), pieces.rows("peaks", [sha256])
-        found[name] = set(
-            bank.match(views, peaks, pieces.contents[sha256].duration_ms).facts()["reference_id"].to_pylist()
-        )
+        rows = [pieces.rows(kind, [sha256]) for kind in ("views", "peaks", "stills")]
+        found[name] = set(bank.match(*rows, pieces.contents[sha256].duration_ms).facts()["reference_id"].to_pylist())
 
     assert found == {"scene": {"trailer"}, "negative": {"bikes"}, "disabled": {"face"}, "nobodys": set()}

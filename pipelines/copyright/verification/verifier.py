@@ -1,0 +1,80 @@
+"""Verify what a batch of uploads was nominated for: the best spans first, within a bound, with the time it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from pipelines.copyright.claims import Match, ReferenceMatch, Shown, together
+from pipelines.copyright.verification.features import FeatureCache
+from pipelines.copyright.verification.judged import Verdict
+from pipelines.copyright.verification.stills import Stills
+from pipelines.copyright.verification.verify import Verification, verify
+from pipelines.risk.evidence import webp
+
+VERIFY_STAGE = "verify"  # as busy times call it
+DOUBT = 0.6  # the highest score of a picture that is in doubt: below what policies act on
+LEFT = 0.2  # the score of a span that was not looked at because too many before it were not the same
+MOST_REFUTED = 8  # spans of one upload, after which the rest of its nominations is left
+MOST_SPANS = 40  # of one upload
+HALF = 0.5  # of what the descriptor says that counts beside a verification
+
+
+class Verifier:
+    """Checks nominations on stills that it fetches when they are needed; one for a batch, or for one upload."""
+
+    def __init__(self, ours: Callable[[int], Stills], theirs: Callable[[int], Stills]) -> None:
+        """Take who gives the stills of an upload and of a reference, by number."""
+        self._ours, self._theirs = lru_cache(2)(ours), theirs
+        self._cache = FeatureCache()
+        self.seconds = 0.0  # spent so far
+
+    def __call__(self, upload: int, nominated: Sequence[ReferenceMatch]) -> list[ReferenceMatch]:
+        """Return the spans that stay, with the scores and reasons they have now."""
+        began = time.perf_counter()
+        kept: list[ReferenceMatch] = []
+        refuted = 0
+        for number, one in enumerate(sorted(nominated, key=lambda one: -one.match.score)):
+            if refuted >= MOST_REFUTED or number >= MOST_SPANS:
+                kept.append(_left(one))
+                continue
+            found = verify(self._ours(upload), self._theirs(one.reference), one.match, self._cache)
+            refuted += found.verdict is Verdict.REFUTED
+            if found.verdict is not Verdict.REFUTED:
+                kept.append(self._scored(upload, one, found))
+        self.seconds += time.perf_counter() - began
+        return kept
+
+    def _scored(self, upload: int, one: ReferenceMatch, found: Verification) -> ReferenceMatch:
+        match = replace(one.match, score=score_of(one.match, found), verified=found.verdict.value, reason=found.reason)
+        return ReferenceMatch(one.reference, match, self._shown(upload, one.reference, found))
+
+    def _shown(self, upload: int, reference: int, found: Verification) -> Shown | None:
+        if not found.pairs:
+            return None
+        best = found.pairs[0]
+        ours, theirs = self._ours(upload).pictures[best.upload], self._theirs(reference).pictures[best.reference]
+        points = tuple((float(x), float(y), float(ref_x), float(ref_y)) for x, y, ref_x, ref_y in best.points_N4)
+        return Shown(self._webp(ours), self._webp(theirs), points)
+
+    def _webp(self, still: bytes) -> bytes:
+        return webp(np.ascontiguousarray(self._cache.picture(still).pixels_HWC[:, :, ::-1]))
+
+
+def score_of(match: Match, found: Verification) -> float:
+    """How sure a nominated picture is now: what was verified, with some of what the descriptor said; or a doubt."""
+    if found.verdict is Verdict.VERIFIED:
+        return together([found.score, HALF * match.score])
+    return min(match.score, DOUBT)
+
+
+def _left(one: ReferenceMatch) -> ReferenceMatch:
+    why = (
+        f"not looked at: of this upload {MOST_REFUTED} likelier spans were another picture, or there were {MOST_SPANS}"
+    )
+    left = replace(one.match, score=min(one.match.score, LEFT), verified=Verdict.UNSEEN.value, reason=why)
+    return ReferenceMatch(one.reference, left)
