@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.outcome import counts, write_report
+from pipelines.copyright import strips
 from pipelines.copyright.bank.reference import Kind, Reference, parse_licences
 from pipelines.copyright.matched import MATCHES, Matched
 from pipelines.pieces import Pieces, write_piece
@@ -22,14 +23,15 @@ COPY, DANCE = "a" * 64, "b" * 64
 
 
 @pytest.fixture
-def night(tmp_path) -> Night:
+def night(tmp_path, monkeypatch) -> Night:
     """One copy of two films at once, by picture and sound, with a nude in it; one licensed dance without pictures."""
-    strip = {0: b"zero", 20_000: b"twenty", 22_000: b"twenty-two"}
+    stills = {0: b"zero", 20_000: b"twenty", 22_000: b"twenty-two"}
+    monkeypatch.setattr(strips, "shown_small", lambda still: still)  # names stay what they are
     nude = seen(0.9, 0, 1000, "Explicit")
     write_piece(
         tmp_path / "f",
         looked_at(
-            window(COPY, signals=[nude], pictures={0: b"nude", 15_000: b"poster"}, strip=strip, duration_ms=40_000),
+            window(COPY, signals=[nude], pictures={0: b"nude", 15_000: b"poster"}, stills=stills, duration_ms=40_000),
             window(DANCE, duration_ms=40_000),
         ),
     )

@@ -29,7 +29,7 @@ def windows_of(content: str) -> list[dict]:
             signals=[seen((1 + n) / 8, i * 1000 + n, i * 1000 + n + 1) for n in range((len(content) + i) % 3)],
             peaks=[(i * 1000 + n, 100 * n) for n in range((len(content) + 2 * i) % 3)],
             pictures={i * 1000: f"{content}/{i}".encode()},
-            strip={i * 1000: f"{content}/{i}/small".encode()},
+            stills={i * 1000: f"{content}/{i}/small".encode()},
         )
         for i in range(count)
     ]

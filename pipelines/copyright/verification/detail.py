@@ -21,6 +21,7 @@ SIGMAS = (0.8, 1.6, 3.0)  # of the finest detail compared, in pixels
 ALIKE_ENERGY = (0.45, 2.2)  # of the upload's finest detail to the reference's, where it can be compared
 TEXTURED = 2.5  # grey levels of a block's spread, band-passed, from which it shows something
 AGREES = 0.7  # correlation of a block that is the same
+DIFFERS = 0.5  # correlation below which it is another
 FILLED = 0.9  # share of a block that both pictures must cover
 LEAST_BLOCKS = 6  # that agree, to lay the reference anew
 SMALLEST = 40  # pixels of the shorter side of what is compared
@@ -35,6 +36,7 @@ class Blocks:
     likeness: NDArray[np.float64]  # correlation there, -1 to 1
     upload_spread: NDArray[np.float64]  # grey levels, band-passed
     ref_spread: NDArray[np.float64]
+    rich: NDArray[np.bool_]  # where the upload shows more than straight bars and ramps
     to_upload_23: Affine  # common frame to upload
     to_ref_23: Affine
 
@@ -54,26 +56,39 @@ class Blocks:
         return self.shown & self.seen & (self.likeness >= AGREES)
 
     @property
+    def other(self) -> NDArray[np.bool_]:
+        """Blocks in which both show something, and not the same."""
+        return self.shown & self.seen & (self.likeness < DIFFERS)
+
+    @property
+    def told(self) -> NDArray[np.bool_]:
+        """Blocks in which either shows something."""
+        return self.shown | self.seen
+
+    @property
     def agreement(self) -> float:
         """Share of the blocks showing something, in the reference or the upload, that are the same; 0 for none."""
-        told = int((self.shown | self.seen).sum())
+        told = int(self.told.sum())
         return float(self.same.sum() / told) if told else 0.0
 
 
-def compared(upload: Picture, reference: Picture, placement: Placement, search: int = SEARCH) -> Blocks | None:
-    """Compare block by block; None where too little of the two lies on each other."""
+def compared(upload: Picture, reference: Picture, placement: Placement, every: int = 1) -> Blocks | None:
+    """Compare block by block, or every so manyth block; None where too little of the two lies on each other."""
     frame = _common(upload, reference, placement)
     if frame is None:
         return None
     sigma = _finest(frame)
     ours, theirs = _band(frame.ours, sigma), _band(frame.theirs, sigma)
-    tops, lefts = _grid(frame.filled)
+    tops, lefts = (side[::every] for side in _grid(frame.filled))
     if not len(tops):
         return None
-    rows = [_block(ours, theirs, int(top), int(left), search) for top, left in zip(tops, lefts, strict=True)]
+    rows = [_block(ours, theirs, int(top), int(left)) for top, left in zip(tops, lefts, strict=True)]
     found = np.array(rows, np.float64)
     centres = np.stack([lefts + BLOCK / 2 - 0.5, tops + BLOCK / 2 - 0.5], axis=1).astype(np.float64)
-    return Blocks(centres, found[:, 3:5], found[:, 0], found[:, 1], found[:, 2], frame.to_upload_23, frame.to_ref_23)
+    rich = np.array([_richness(ours, top, left) for top, left in zip(tops, lefts, strict=True)]) >= TEXTURED / 2
+    return Blocks(
+        centres, found[:, 3:5], found[:, 0], found[:, 1], found[:, 2], rich, frame.to_upload_23, frame.to_ref_23
+    )
 
 
 def refined(
@@ -149,7 +164,7 @@ def _warped(grey: Grey, affine: Affine, size: tuple[int, int], scale: float) -> 
 
 def _finest(frame: _Frame) -> float:
     """The finest detail that both have alike, set against their coarse detail: blur takes it, noise adds to it."""
-    coarse = [_energy(_band(grey, 2 * SIGMAS[-1]), frame.filled) for grey in (frame.ours, frame.theirs)]
+    coarse = [_energy(_coarse(grey), frame.filled) for grey in (frame.ours, frame.theirs)]
     for sigma in SIGMAS[:-1]:
         fine = [_energy(_band(grey, sigma), frame.filled) for grey in (frame.ours, frame.theirs)]
         if ALIKE_ENERGY[0] <= (fine[0] * coarse[1]) / (fine[1] * coarse[0]) <= ALIKE_ENERGY[1]:
@@ -164,7 +179,14 @@ def _energy(band: Grey, filled: NDArray[np.bool_]) -> float:
 def _band(grey: Grey, sigma: float) -> Grey:
     import cv2
 
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma) - cv2.GaussianBlur(grey, (0, 0), 4 * sigma), np.float32)
+    around = 2 * round(4 * sigma) + 1  # a box costs the same whatever its size
+    return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma) - cv2.blur(grey, (around, around)), np.float32)
+
+
+def _coarse(grey: Grey) -> Grey:
+    import cv2
+
+    return np.asarray(cv2.blur(grey, (15, 15)) - cv2.blur(grey, (61, 61)), np.float32)
 
 
 def _grid(filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -180,7 +202,14 @@ def _grid(filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return top[keep], left[keep]
 
 
-def _block(ours: Grey, theirs: Grey, top: int, left: int, search: int) -> tuple[float, float, float, float, float]:
+def _richness(grey: Grey, top: int, left: int) -> float:
+    """Spread of a block that is left once each row's and each column's mean is taken off: none in bars and ramps."""
+    block = grey[top : top + BLOCK, left : left + BLOCK]
+    rest = block - block.mean(axis=0, keepdims=True) - block.mean(axis=1, keepdims=True)
+    return float(rest.std())
+
+
+def _block(ours: Grey, theirs: Grey, top: int, left: int) -> tuple[float, float, float, float, float]:
     """Correlation, spreads of both, and the shift in x and y of the reference where it agrees best."""
     import cv2
 
@@ -190,8 +219,8 @@ def _block(ours: Grey, theirs: Grey, top: int, left: int, search: int) -> tuple[
     spreads = float(block.std()), float(own.std())
     if min(spreads) < TEXTURED:
         return 0.0, *spreads, 0.0, 0.0
-    first_row, first_column = max(0, top - search), max(0, left - search)
-    around = theirs[first_row : min(height, top + BLOCK + search), first_column : min(width, left + BLOCK + search)]
+    first_row, first_column = max(0, top - SEARCH), max(0, left - SEARCH)
+    around = theirs[first_row : min(height, top + BLOCK + SEARCH), first_column : min(width, left + BLOCK + SEARCH)]
     _, likeness, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED))
     return float(likeness), *spreads, float(x + first_column - left), float(y + first_row - top)
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from pipelines.copyright.verification.features import Picture
-    from pipelines.copyright.verification.search import Laid
 
 
 class Verdict(StrEnum):
@@ -23,35 +18,23 @@ class Verdict(StrEnum):
     UNSEEN = "unseen"  # no pictures were kept
 
 
-MOVED = 0.6  # correlation with itself at another moment below which a block moves
-LEAST_MOVING = 5  # blocks from which motion has a say
-HOLDS_BLOCKS, HOLDS_SHARE = 10, 0.3  # that agree in a pair that speaks for the claim
-MOVES_ALIKE = 0.25  # share of the moving blocks that agree, over all pairs
-STILL_SHARE = 0.8  # of the blocks, where nothing moves
-SOME_SHARE = 0.12  # below it a pair speaks against the claim
+LEAST_MOVING = 4  # blocks a pair from which motion has a say
+HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the claim
+MOVES_ALIKE, MOVES_OTHERWISE = 0.25, 0.12  # share of the moving blocks that agree: from the first on, below the second
+STILL_SHARE, STILL_OTHER = 0.85, 0.03  # where nothing moves: of the blocks that must agree, that may be another's
+STILL_DOUBT = 0.65  # below this it is another card of the same kind
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one pair of frames shows."""
+    """What one pair of frames shows, in blocks."""
 
-    same: int = 0  # blocks that are the same
-    told: int = 0  # blocks that show something in either
-    moving: int = 0  # of these, those that show something else at another moment
-    moving_same: int = 0
-
-    @classmethod
-    def of(cls, found: Laid | None, others: tuple[Picture, Picture] | None) -> Evidence:
-        """Count the blocks of a pair; `others` are the frames of another moment."""
-        from pipelines.copyright.verification.motion import moving
-
-        if found is None:
-            return cls()
-        blocks = found.blocks
-        told = blocks.shown | blocks.seen
-        moves = moving(found, others) if others else np.zeros(len(told), np.bool_)
-        moves &= told
-        return cls(int(blocks.same.sum()), int(told.sum()), int(moves.sum()), int((moves & blocks.same).sum()))
+    told: int = 0  # that show something in either
+    same: int = 0  # that are the same
+    rich: int = 0  # of these, that show more than straight bars and ramps
+    other: int = 0  # that show something in both, and not the same
+    moving: int = 0  # of those told, that show something else at the next moment
+    moving_same: int = 0  # of these, that are the same at both moments
 
     @property
     def share(self) -> float:
@@ -61,7 +44,7 @@ class Evidence:
     @property
     def holds(self) -> bool:
         """Whether the pair speaks for the claim."""
-        return self.same >= HOLDS_BLOCKS and self.share >= HOLDS_SHARE
+        return self.rich >= HOLDS_BLOCKS and self.share >= HOLDS_SHARE
 
 
 @dataclass(frozen=True)
@@ -71,26 +54,37 @@ class Judged:
     verdict: Verdict
     score: float
     reason: str
-    clear: bool = False  # more pairs would not change it
 
 
 def judged(evidence: Sequence[Evidence]) -> Judged:
     """Weigh the pairs of a span."""
     share = float(np.median([one.share for one in evidence]))
-    holding = sum(one.holds for one in evidence)
-    moving, alike = sum(one.moving for one in evidence), sum(one.moving_same for one in evidence)
-    percent = f"{share:.0%} of the detail agrees"
+    holding = [one for one in evidence if one.holds]
+    agrees = f"{share:.0%} of the detail agrees"
     if not holding:
-        refuted = max(one.share for one in evidence) < HOLDS_SHARE
-        verdict = Verdict.REFUTED if refuted else Verdict.IN_DOUBT
-        return Judged(verdict, 0.0, f"another picture of the same kind: {percent}", clear=True)
-    many = moving >= LEAST_MOVING * len(evidence)
-    if many and alike < MOVES_ALIKE * moving:
-        reason = f"same scene or layout, other content: {alike / moving:.0%} of what moves agrees"
-        return Judged(Verdict.REFUTED, 0.1, reason, clear=True)
-    if not many and share < STILL_SHARE:
-        return Judged(Verdict.IN_DOUBT, 0.4, f"a still picture of the same layout: only {percent}")
-    if 2 * holding < len(evidence):
-        return Judged(Verdict.IN_DOUBT, 0.4, f"only {holding} of {len(evidence)} frames hold: {percent}")
-    score = 1 - 1 / (2 + 0.25 * sum(one.same for one in evidence if one.holds) * share)
-    return Judged(Verdict.VERIFIED, score, percent, clear=share >= 0.5)
+        plain = share >= HOLDS_SHARE
+        what = "too plain to be anybody's" if plain else "another picture of the same kind"
+        return Judged(Verdict.REFUTED, 0.0, f"{what}: {agrees}")
+    score = 1 - 1 / (2 + 0.25 * sum(one.same for one in holding) * share)
+    moving = sum(one.moving for one in evidence)
+    if moving < LEAST_MOVING * len(evidence):
+        return _of_a_still(evidence, score, agrees)
+    alike = sum(one.moving_same for one in evidence) / moving
+    moves = f"same scene or layout, other content: {alike:.0%} of what moves agrees"
+    if alike < MOVES_OTHERWISE:
+        return Judged(Verdict.REFUTED, 0.1, moves)
+    if alike < MOVES_ALIKE:
+        return Judged(Verdict.IN_DOUBT, 0.4, moves)
+    if 2 * len(holding) < len(evidence):
+        return Judged(Verdict.IN_DOUBT, 0.4, f"only {len(holding)} of {len(evidence)} frames hold: {agrees}")
+    return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
+
+
+def _of_a_still(evidence: Sequence[Evidence], score: float, agrees: str) -> Judged:
+    """Where nothing moves, a template with other words agrees in most: all of the detail has to."""
+    share = float(np.median([one.share for one in evidence]))
+    other = sum(one.other for one in evidence) / max(1, sum(one.told for one in evidence))
+    if share >= STILL_SHARE and other <= STILL_OTHER:
+        return Judged(Verdict.VERIFIED, score, f"{agrees} of a picture that stays")
+    said = f"same layout, other text or detail: {agrees}, {other:.0%} is another"
+    return Judged(Verdict.IN_DOUBT, 0.4, said) if share >= STILL_DOUBT else Judged(Verdict.REFUTED, 0.1, said)

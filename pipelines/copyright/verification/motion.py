@@ -1,25 +1,24 @@
-"""What moves: blocks that show something else at another moment of the span, in the reference or in the upload."""
+"""What moves: places that show something else at another moment of the span, in the reference or in the upload."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.copyright.verification.detail import BLOCK
+from pipelines.copyright.verification.detail import BLOCK, Blocks
 from pipelines.copyright.verification.features import Grey, Picture
 from pipelines.copyright.verification.placement import applied
-from pipelines.copyright.verification.search import Laid
 
+Pair = tuple[Picture, Picture]  # of the upload and of the reference
 MOVED = 0.75  # correlation of a place with itself at another moment below which it moves
 NOISE = 4.0  # grey levels of spread that are nothing
 
 
-def moving(found: Laid, others: tuple[Picture, Picture]) -> NDArray[np.bool_]:
-    """Which blocks of a pair move, in either picture."""
-    blocks = found.blocks
+def moving(blocks: Blocks, pair: Pair, other: Pair) -> NDArray[np.bool_]:
+    """Which blocks of a pair show something else in the other one, in either picture."""
     ours, theirs = (
-        _changed(picture, other, applied(to, blocks.centre_N2))
-        for picture, other, to in zip(found.pictures, others, (blocks.to_upload_23, blocks.to_ref_23), strict=True)
+        _changed(picture, later, applied(to, blocks.centre_N2))
+        for picture, later, to in zip(pair, other, (blocks.to_upload_23, blocks.to_ref_23), strict=True)
     )
     return ours | theirs
 
@@ -39,7 +38,7 @@ def _likeness(one: Grey, other: Grey) -> Grey:
     import cv2
 
     def mean(values: Grey) -> Grey:
-        return np.asarray(cv2.GaussianBlur(values, (0, 0), BLOCK / 3), np.float32)
+        return np.asarray(cv2.blur(values, (BLOCK, BLOCK)), np.float32)
 
     first, second = mean(one), mean(other)
     cross = mean(one * other) - first * second

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.copyright.verification.detail import Blocks, coarse_likeness, refined
+from pipelines.copyright.verification.detail import Blocks, coarse_likeness, compared, refined
 from pipelines.copyright.verification.features import Picture
 from pipelines.copyright.verification.placement import Placement, guesses, modelled
 
 GOOD_BLOCKS, GOOD_SHARE = 16, 0.6  # so much that agrees needs no other placement
-GUESSES = 2  # of those from layout that are looked at closely
-LIKELY = 0.25  # coarse likeness of a guess worth a close look
-MODELS = 3
+LIKELY = 0.3  # coarse likeness of a guess worth a close look
+GUESSES, MODELS = 2, 3  # that are looked at closely
+EVERY = 3  # block that is compared at first
+HOPE = 0.08  # share of these that must agree before all are compared
 
 
 @dataclass(frozen=True)
 class Laid:
-    """The best placement and what it shows."""
+    """A placement and what it shows of two pictures."""
 
     placement: Placement
     blocks: Blocks
-    pictures: tuple[Picture, Picture]  # upload and reference
 
     @property
     def worth(self) -> float:
@@ -34,22 +34,34 @@ class Laid:
         return int(self.blocks.same.sum()) >= GOOD_BLOCKS and self.blocks.agreement >= GOOD_SHARE
 
 
-def laid(upload: Picture, reference: Picture, known: Sequence[Placement] = ()) -> Laid | None:
-    """Return the best placement found; those `known` from other frames of the span are tried first."""
+def laid(upload: Picture, reference: Picture) -> Laid | None:
+    """Return the best placement found, None where nothing at all agrees."""
     best: Laid | None = None
-    for placement in _candidates(upload, reference, known):
+    for placement in _candidates(upload, reference):
+        first = compared(upload, reference, placement, EVERY)
+        if first is None or first.same.sum() < max(2, HOPE * first.told.sum()):
+            continue
         found, blocks = refined(upload, reference, placement)
-        if blocks is not None and (best is None or Laid(found, blocks, (upload, reference)).worth > best.worth):
-            best = Laid(found, blocks, (upload, reference))
+        if blocks is not None and (best is None or Laid(found, blocks).worth > best.worth):
+            best = Laid(found, blocks)
             if best.good:
                 break
     return best
 
 
-def _candidates(upload: Picture, reference: Picture, known: Sequence[Placement]) -> Iterator[Placement]:
-    """Cheapest first: known ones, the likeliest guesses from layout, models from features by their points."""
-    yield from known
+def again(upload: Picture, reference: Picture, placement: Placement) -> Laid | None:
+    """The same placement at another moment."""
+    blocks = compared(upload, reference, placement)
+    return None if blocks is None else Laid(placement, blocks)
+
+
+def _candidates(upload: Picture, reference: Picture) -> Iterator[Placement]:
+    """Cheapest first: the likeliest guesses from layout, then models from features by their points."""
     scored = [(coarse_likeness(upload, reference, guess), guess) for guess in guesses(upload, reference)]
     likely = sorted((pair for pair in scored if pair[0] >= LIKELY), key=lambda pair: -pair[0])
     yield from (guess for _, guess in likely[:GUESSES])
-    yield from sorted(modelled(upload, reference), key=lambda model: -len(model.points_N2))[:MODELS]
+    yield from _by_points(modelled(upload, reference))
+
+
+def _by_points(models: Iterator[Placement]) -> Sequence[Placement]:
+    return sorted(models, key=lambda model: -len(model.points_N2))[:MODELS]

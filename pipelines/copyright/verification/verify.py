@@ -8,7 +8,7 @@ reference moves it moves alike (motion.py). What shows only the same place, game
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from pipelines.copyright.claims import Match
 from pipelines.copyright.verification.features import FeatureCache, Picture
 from pipelines.copyright.verification.judged import Evidence, Verdict, judged
+from pipelines.copyright.verification.motion import Pair, moving
 from pipelines.copyright.verification.pairs import Moment, chosen
-from pipelines.copyright.verification.placement import Placement, applied
-from pipelines.copyright.verification.search import Laid, laid
+from pipelines.copyright.verification.placement import applied
+from pipelines.copyright.verification.search import Laid, again, laid
 from pipelines.copyright.verification.stills import Stills, stored_stills
 
 __all__ = ["FeatureCache", "FramePair", "Stills", "Verdict", "Verification", "stored_stills", "verify"]
 
 MOST_POINTS = 40  # kept of a pair, to be drawn
-CLEAR_PAIRS = 3  # after so many the rest is not looked at where all say the same
+SEARCHED = 3  # moments at which a placement is looked for
 
 
 @dataclass(frozen=True)
@@ -53,41 +54,54 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
     """Hold the stills of a span against each other; see `Verdict` for what it comes to."""
     if not len(upload) or not len(reference):
         return Verification(Verdict.UNSEEN, 0.0, "no pictures were kept to verify it on")
-    evidence: list[Evidence] = []
-    pairs: list[FramePair] = []
-    known: list[Placement] = []
-    moments = _in_turn(chosen(upload, reference, match))
-    for number, moment in enumerate(moments):
-        ours, theirs = (
-            cache.picture(upload.pictures[moment.upload]),
-            cache.picture(reference.pictures[moment.reference]),
-        )
-        found = laid(ours, theirs, known)
-        evidence.append(Evidence.of(found, _others(found, moments, number, upload, reference, cache)))
-        if found:
-            known = [found.placement]
-            pairs.append(_pair(found, moment, upload, reference, ours, theirs))
-        if len(evidence) >= CLEAR_PAIRS and judged(evidence).clear:
+    moments = chosen(upload, reference, match)
+    pictures = [
+        (cache.picture(upload.pictures[one.upload]), cache.picture(reference.pictures[one.reference]))
+        for one in moments
+    ]
+    found = _laid_all(pictures)
+    said = judged(_evidence(found, pictures))
+    pairs = [
+        _pair(one, moment, upload, reference, *pair)
+        for one, moment, pair in zip(found, moments, pictures, strict=True)
+        if one
+    ]
+    return Verification(said.verdict, said.score, said.reason, tuple(sorted(pairs, key=lambda p: -p.agreement)))
+
+
+def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
+    """Lay every moment by one placement, that of the best of the few that are searched; the middle ones first."""
+    middle = (len(pictures) - 1) / 2
+    order = sorted(range(len(pictures)), key=lambda at: (abs(at - middle), at))
+    best: Laid | None = None
+    for at in order[:SEARCHED]:
+        if (found := laid(*pictures[at])) and (best is None or found.worth > best.worth):
+            best = found
+        if best and best.good:
             break
-    said = judged(evidence)
-    return Verification(said.verdict, said.score, said.reason, tuple(sorted(pairs, key=lambda pair: -pair.agreement)))
+    if best is None:
+        return [None] * len(pictures)
+    return [again(*pair, best.placement) for pair in pictures]
 
 
-def _in_turn(moments: Sequence[Moment]) -> list[Moment]:
-    """The middle one first, then those to both sides: an aligned span is surest in its middle."""
-    middle = (len(moments) - 1) / 2
-    order = sorted(range(len(moments)), key=lambda at: (abs(at - middle), at))
-    return [moments[at] for at in order]
+def _evidence(found: Sequence[Laid | None], pictures: Sequence[Pair]) -> list[Evidence]:
+    """What each moment shows, held against the one after it, the last one against the one before."""
+    return [_of_moment(found, pictures, at, at + 1 if at + 1 < len(found) else at - 1) for at in range(len(found))]
 
 
-def _others(
-    found: Laid | None, moments: Sequence[Moment], number: int, upload: Stills, reference: Stills, cache: FeatureCache
-) -> tuple[Picture, Picture] | None:
-    """The frames of another moment, against which it shows what moves."""
-    if found is None or len(moments) < 2:
-        return None
-    other = moments[(number + 1) % len(moments)]
-    return cache.picture(upload.pictures[other.upload]), cache.picture(reference.pictures[other.reference])
+def _of_moment(found: Sequence[Laid | None], pictures: Sequence[Pair], at: int, other: int) -> Evidence:
+    one = found[at]
+    if one is None:
+        return Evidence()
+    blocks = one.blocks
+    counts = blocks.told, blocks.same, blocks.same & blocks.rich, blocks.other
+    plain = Evidence(*(int(which.sum()) for which in counts))
+    later = found[other] if 0 <= other < len(found) else None
+    if later is None or len(later.blocks.told) != len(blocks.told):
+        return plain
+    moves = moving(blocks, pictures[at], pictures[other]) & (blocks.told | later.blocks.told)
+    alike = moves & blocks.same & later.blocks.same
+    return replace(plain, moving=int(moves.sum()), moving_same=int(alike.sum()))
 
 
 def _pair(found: Laid, moment: Moment, upload: Stills, reference: Stills, ours: Picture, theirs: Picture) -> FramePair:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from PIL import Image
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.space import Space
 from pipelines.copyright.sound.landmarks import Peaks
+from pipelines.copyright.verification.stills import Stills
+from pipelines.risk.evidence import jpeg
 from tests.windows import window
 
 WIDE, MOST_FRAMES = 512, 64
@@ -82,8 +86,21 @@ def as_window(content: str, print_: Fingerprint) -> dict[str, object]:
     ]
     times = sorted(set(print_.frame_ms.tolist()))
     heard = list(zip(print_.peaks.time_ms.tolist(), print_.peaks.pitch.tolist(), strict=True))
-    row = window(content, duration_ms=print_.duration_ms, peaks=heard)
+    stills = dict(zip(print_.stills.frame_ms.tolist(), print_.stills.pictures, strict=True))
+    row = window(content, duration_ms=print_.duration_ms, peaks=heard, stills=stills)
     return row | {"views": views, "frame_ms": times}
+
+
+def with_stills(print_: Fingerprint) -> Fingerprint:
+    """Equal descriptors have equal stills, and all others stills of which nothing agrees."""
+    pictures = tuple(_still(vector.tobytes()) for vector in print_.descriptors_ND)
+    return replace(print_, stills=Stills(print_.frame_ms, pictures))
+
+
+@cache
+def _still(descriptor: bytes) -> bytes:
+    seed = int.from_bytes(hashlib.sha256(descriptor).digest()[:4], "big")
+    return jpeg(picture(seed))
 
 
 def tune(seed: int, seconds: int = 20) -> Peaks:

@@ -16,7 +16,7 @@ def row(content: str, reference: str | None = "dune", **said: object) -> dict[st
     if reference is None:
         return {"content_sha256": content}
     times = {"start_ms": 10_000, "end_ms": 30_000, "ref_start_ms": 110_000, "ref_end_ms": 130_000}
-    known = {"form": "Image", "score": 0.75, "speed": 1.0, "claim": 0, **times, **said}
+    known = {"form": "Image", "verified": "verified", "score": 0.75, "speed": 1.0, "claim": 0, **times, **said}
     return {"content_sha256": content, "reference_id": reference, "claim_score": known["score"], **known}
 
 

@@ -17,7 +17,6 @@ from pipelines.copyright.picture.space import Space
 from pipelines.copyright.picture.views import View
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.nightly import SOURCE, Machines
-from pipelines.risk.evidence import STRIP_MS
 from pipelines.stage import check, run_local
 from tests.footage import Tone, write_film, write_sound
 from tests.pipelines.copyright.drawn import on_black, picture
@@ -130,17 +129,18 @@ def test_sound_has_peaks_and_silence_none(described):
     assert len(described["sound"][0].peaks)
 
 
-def test_the_strip_is_small_pictures_of_the_frames_in_order(described):
-    strip = described["bordered"][0].strip
-    times = [ms for ms, _ in strip]
-    pictures = [Image.open(io.BytesIO(webp)) for _, webp in strip]
+def test_the_stills_are_pictures_of_the_frames_in_order(described):
+    """The film changes each second and is looked at twice in it: of equal frames the first is kept."""
+    stills = described["bordered"][0].stills
+    times = stills.frame_ms.tolist()
+    pictures = [Image.open(io.BytesIO(jpeg)) for jpeg in stills.pictures]
 
     assert times == sorted(times)
     assert set(times) <= set(times_of(described["bordered"][0], View.FRAME))
-    assert (np.diff(times) >= STRIP_MS).all()
-    assert {one.format for one in pictures} == {"WEBP"}
+    assert len(times) == SECONDS
+    assert {(one.format, one.size) for one in pictures} == {("JPEG", (256, 256))}
     assert np.asarray(pictures[0].convert("L"))[0].mean() < 20, "the black bar is on top"
-    assert described["sound"][0].strip == ()
+    assert len(described["sound"][0].stills) == 0
 
 
 def test_a_second_time_reads_what_is_there(described, staging, contents, lite, space):
@@ -151,7 +151,7 @@ def test_a_second_time_reads_what_is_there(described, staging, contents, lite, s
     for name, (print_, *ended) in again.items():
         assert ended == described[name][1:]
         assert np.array_equal(print_.descriptors_ND, described[name][0].descriptors_ND)
-        assert print_.strip == described[name][0].strip
+        assert print_.stills.pictures == described[name][0].stills.pictures
 
 
 def test_a_space_of_another_tower_is_refused_before_anything_is_decoded(tmp_path, contents, lite, space):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipelines.copyright import night
 from pipelines.copyright.bank.bank import Bank
@@ -13,15 +15,17 @@ from pipelines.copyright.bank.reader import BankReader
 from pipelines.copyright.bank.reference import Kind, Reference, State
 from pipelines.copyright.matched import MATCHES, Matched
 from pipelines.copyright.night import Machine, match_night
+from pipelines.copyright.verification.stills import NO_STILLS, Stills
 from pipelines.pieces import Pieces, write_piece
+from pipelines.risk.evidence import SHOWN_SIDE, jpeg, shown_small
 from pipelines.stage import PipelineError
-from tests.pipelines.copyright.drawn import as_window, fingerprint, footage, plain_space, tune
+from tests.pipelines.copyright.drawn import as_window, fingerprint, footage, picture, plain_space, tune, with_stills
 from tests.pipelines.copyright.shards import DyingOnce, Failing
 from tests.windows import looked_at
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 SECONDS = 40
-FILMS = {f"film{n}": fingerprint(footage(n, SECONDS), peaks=tune(n, SECONDS)) for n in range(4)}
+FILMS = {f"film{n}": with_stills(fingerprint(footage(n, SECONDS), peaks=tune(n, SECONDS))) for n in range(4)}
 UPLOADS = {
     "copy": fingerprint(footage(1, SECONDS)[10:30]),
     "mixed": fingerprint(np.concatenate([footage(2, SECONDS)[:15], footage(3, SECONDS)[20:35]])),
@@ -30,21 +34,21 @@ UPLOADS = {
     "trailer": fingerprint(footage(5, 20)),
     "dark": fingerprint(footage(7, 0)),
 }
-PICTURES = tuple((ms, f"{ms}".encode()) for ms in range(0, 1000 * SECONDS, 2000))
+UPLOADS = {name: with_stills(print_) for name, print_ in UPLOADS.items()}
 
 
 def sha(name: str) -> str:
     return f"{name:x>64}"
 
 
-def bank_in(folder, strips=True):
+def bank_in(folder, stills=True):
     """Four films with sound and pictures, a negative one, and one that is disabled."""
     bank = Bank.create(folder, plain_space())
     films = FILMS | {"logo": fingerprint(footage(5, 20)), "gone": fingerprint(footage(7, 20))}
     for name, print_ in films.items():
         kind = Kind.NEGATIVE if name == "logo" else Kind.FILM
         ref = Reference(id=name, content_sha256=sha(name), kind=kind, duration_ms=print_.duration_ms)
-        bank.add(ref, replace(print_, strip=PICTURES if strips and name in FILMS else ()))
+        bank.add(ref, print_ if stills else replace(print_, stills=NO_STILLS))
     bank.set_state(["gone"], State.DISABLED, "asked for")
     return BankReader.open(folder)
 
@@ -109,10 +113,16 @@ class TestRows:
         assert (copy["ref_start_ms"], copy["ref_end_ms"]) == pytest.approx((10_000, 29_500), abs=5)
         assert copy["speed"] == pytest.approx(1)
 
-    def test_a_reviewer_sees_the_reference_near_the_middle_of_the_span(self, rows):
+    def test_it_was_verified_on_frames_that_a_reviewer_sees(self, rows):
+        """All of two pictures that are the same agrees, and the points lie in both at the same place."""
         (copy,) = [row for row in rows if row["content_sha256"] == "copy"]
 
-        assert copy["ref_picture"] in (b"18000", b"20000")
+        assert copy["verified"] == "verified"
+        assert copy["reason"] == "100% of the detail agrees"
+        assert copy["picture"] == copy["ref_picture"]
+        assert Image.open(io.BytesIO(copy["picture"])).size == (256, 256)
+        assert len(copy["points"]) > 10
+        assert all(abs(point["x"] - point["ref_x"]) < 0.01 for point in copy["points"])
 
     def test_the_sound_alone_is_found_too(self, rows):
         assert ("heard", "film0", "Audio") in in_short(rows)
@@ -138,10 +148,16 @@ def test_no_more_actors_are_started_than_there_are_references(bank, pieces, tmp_
 
 
 def test_a_bank_without_pictures(pieces, rows, tmp_path):
-    found, _ = matched_with(bank_in(tmp_path / "bank", strips=False), pieces, tmp_path / "m")
+    """What looks alike stays in doubt, whatever the descriptor says; what sounds alike is as sure as ever."""
+    found, _ = matched_with(bank_in(tmp_path / "bank", stills=False), pieces, tmp_path / "m")
 
     assert {row["ref_picture"] for row in found} == {None}
-    assert [row | {"ref_picture": None} for row in rows] == found
+    assert in_short(found) == in_short(rows)
+    assert {row["verified"] for row in found if row["form"] == "Image"} == {"unseen"}
+    assert {row["score"] for row in found if row["form"] == "Image"} == {0.6}
+    assert {row["reason"] for row in found if row["form"] == "Image"} == {"no pictures were kept to verify it on"}
+    heard, wanted = ([row["score"] for row in some if row["form"] == "Audio"] for some in (found, rows))
+    assert heard == wanted
 
 
 class TestNothingTwice:
@@ -195,11 +211,14 @@ def test_a_shard_that_fails_is_one_error_and_what_was_written_stays(bank, pieces
 
 
 def test_the_picture_nearest_in_time():
-    class Strips:
-        def strip(self, sha256):
-            return {"a": [(0, b"zero"), (2000, b"two")]}.get(sha256, [])
+    zero, two = (jpeg(picture(seed, 480, 320)) for seed in (0, 2))
 
-    pictures = night.Pictures(Strips())
+    class Bank:
+        def stills(self, sha256):
+            return {"a": Stills(np.array([0, 2000]), (zero, two))}.get(sha256, NO_STILLS)
 
-    assert pictures.near(Reference(id="a", content_sha256="a"), 1500) == b"two"
+    pictures = night.Pictures(Bank())
+
+    assert pictures.near(Reference(id="a", content_sha256="a"), 1500) == shown_small(two)
+    assert Image.open(io.BytesIO(shown_small(two))).size == (SHOWN_SIDE, 180)
     assert pictures.near(Reference(id="b", content_sha256="b"), 1500) is None

@@ -1,6 +1,8 @@
-"""The picture of a film strip closest to a time."""
+"""The still closest to a time."""
 
 from __future__ import annotations
+
+import pytest
 
 from pipelines.copyright import strips
 from pipelines.copyright.strips import nearest_pictures
@@ -10,18 +12,24 @@ from tests.windows import looked_at, window
 LONG, SHORT, BARE, HALF = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 
 
+@pytest.fixture(autouse=True)
+def unshrunk(monkeypatch):
+    """Stills that are names stay what they are."""
+    monkeypatch.setattr(strips, "shown_small", lambda still: still)
+
+
 def pieces_in(folder) -> Pieces:
     """One content in two windows and two pieces, one short, one without pictures, one that is not finished."""
     write_piece(
         folder,
         looked_at(
-            window(LONG, 0, last=False, strip={2000: b"two", 0: b"zero", 4000: b"four"}),
-            window(SHORT, strip={500: b"short"}),
+            window(LONG, 0, last=False, stills={2000: b"two", 0: b"zero", 4000: b"four"}),
+            window(SHORT, stills={500: b"short"}),
             window(BARE),
-            window(HALF, 0, last=False, strip={0: b"half"}),
+            window(HALF, 0, last=False, stills={0: b"half"}),
         ),
     )
-    write_piece(folder, looked_at(window(LONG, 1, strip={30_000: b"thirty"})))
+    write_piece(folder, looked_at(window(LONG, 1, stills={30_000: b"thirty"})))
     return Pieces(folder)
 
 

@@ -9,8 +9,17 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipelines.risk.evidence import EVIDENCE_FLOOR, STRIP_MS, STRIP_SIDE, Strip, Thumbnails, webp
-from pipelines.rows import SIGNAL, THUMBNAIL
+from pipelines.risk.evidence import (
+    EVIDENCE_FLOOR,
+    LONGEST_MS,
+    SHOWN_SIDE,
+    KeepStills,
+    Thumbnails,
+    jpeg,
+    shown_small,
+    webp,
+)
+from pipelines.rows import SIGNAL, STILL, THUMBNAIL
 from tests.windows import seen
 
 HEIGHT, WIDTH = 36, 64
@@ -48,8 +57,8 @@ def thumbnails(*rows) -> pa.Table:
     return out
 
 
-def strip(*rows) -> pa.Table:
-    (out,) = Strip().open()(table_of(rows))
+def stills(*rows) -> pa.Table:
+    (out,) = KeepStills().open()(table_of(rows))
     return out
 
 
@@ -101,32 +110,44 @@ def test_a_picture_is_small():
     assert len(webp(ramp_HWC)) < 10_000
 
 
-class TestStrip:
-    def test_one_picture_every_so_often(self):
-        out = strip(window(list(range(0, 3 * STRIP_MS + 1, STRIP_MS // 4))), window([40_000, 40_001]))
+class TestStills:
+    def test_every_frame_that_shows_something_else(self):
+        out = stills(window(list(range(0, 8000, 1000))), window([40_000, 40_001], index=1))
 
-        assert [[picture["frame_ms"] for picture in row] for row in out["strip"].to_pylist()] == [
-            [0, STRIP_MS, 2 * STRIP_MS, 3 * STRIP_MS],
-            [40_000],
+        assert [[still["frame_ms"] for still in row] for row in out["stills"].to_pylist()] == [
+            list(range(0, 8000, 1000)),
+            [40_000, 40_001],
         ]
 
-    def test_slow_sampling_keeps_every_frame(self):
-        out = strip(window([0, 5 * STRIP_MS, 9 * STRIP_MS]))
+    def test_a_frame_that_looks_as_the_last_still_is_left_out_for_some_seconds(self):
+        one = window(list(range(0, LONGEST_MS + 1000, 1000)))
+        one["frames_THWC"] = np.full((len(one["frame_ms"]), HEIGHT, WIDTH, 3), 90, np.uint8).tobytes()
 
-        assert [picture["frame_ms"] for picture in out["strip"][0].as_py()] == [0, 5 * STRIP_MS, 9 * STRIP_MS]
+        assert [still["frame_ms"] for still in stills(one)["stills"][0].as_py()] == [0, LONGEST_MS]
 
-    @pytest.mark.parametrize(
-        ("height", "width", "wanted"),
-        [(240, 480, (STRIP_SIDE, 2 * STRIP_SIDE)), (480, 240, (240, 120)), (36, 64, (36, 64))],
-    )
-    def test_small_and_in_the_same_proportions(self, height, width, wanted):
-        (picture,) = strip(window([0], height=height, width=width))["strip"][0].as_py()
+    def test_a_small_thing_that_moves_is_another_picture(self):
+        one = window([0, 1000])
+        frames_THWC = np.full((2, HEIGHT, WIDTH, 3), 90, np.uint8)
+        frames_THWC[1, 4:9, 4:9] = 255
+        one["frames_THWC"] = frames_THWC.tobytes()
 
-        assert Image.open(io.BytesIO(picture["webp"])).size == wanted[::-1]
+        assert len(stills(one)["stills"][0].as_py()) == 2
+
+    @pytest.mark.parametrize(("height", "width"), [(256, 455), (455, 256), (36, 64)])
+    def test_a_still_is_the_frame_as_it_was_sampled(self, height, width):
+        (still,) = stills(window([0], height=height, width=width))["stills"][0].as_py()
+        picture = Image.open(io.BytesIO(still["jpeg"]))
+
+        assert (picture.format, picture.size) == ("JPEG", (width, height))
+
+    def test_people_see_it_small(self):
+        shown = Image.open(io.BytesIO(shown_small(jpeg(np.zeros((240, 480, 3), np.uint8)))))
+
+        assert (shown.format, shown.size) == ("WEBP", (2 * SHOWN_SIDE, SHOWN_SIDE))
 
     def test_the_frames_stay_for_others(self):
-        out = strip(window([0]), window([]))
+        out = stills(window([0]), window([]))
 
         assert "frames_THWC" in out.column_names
-        assert out["strip"].type == pa.list_(THUMBNAIL)
-        assert out["strip"].to_pylist()[1] == []
+        assert out["stills"].type == pa.list_(STILL)
+        assert out["stills"].to_pylist()[1] == []

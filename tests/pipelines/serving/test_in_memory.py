@@ -21,7 +21,7 @@ def film(*, error_codes=(None, None, None)):
     return [
         window(
             FILM, 0, last=False, frame_ms=[0, 1000], signals=[seen(0.5, 0, 1000), seen(0.6, 1000, 2000)],
-            pictures={1000: b"one"}, strip={0: b"small"}, peaks=[(3, 4), (5, 6)], error_code=error_codes[0],
+            pictures={1000: b"one"}, stills={0: b"small"}, peaks=[(3, 4), (5, 6)], error_code=error_codes[0],
         ),
         window(FILM, 1, last=False, said=[(31_000, 32_000, "place a bet")], shown=[(33_000, 34_000, "bet")],
                error_code=error_codes[1]),
