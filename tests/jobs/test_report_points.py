@@ -119,7 +119,7 @@ class TestCard:
         assert '<svg class="points"' not in text
 
     def test_a_night_from_before_verification_says_nothing_of_it(self):
-        assert 'class="check' not in render(page_of(video(claims=both())))
+        assert '<p class="check' not in render(page_of(video(claims=both(verified=None, reason=None))))
 
     def test_hostile_reasons_are_text(self):
         evil = '"><script>alert(1)</script>'

@@ -147,7 +147,7 @@ class TestCue:
 
 class TestDetail:
     def test_in_a_few_words(self, claim):
-        assert claim().detail() == "film dune, picture 0.75"
+        assert claim().detail() == "film dune, picture 0.75, verified"
 
     def test_sound_and_another_speed(self, claim):
         found = claim({"form": "Audio", "speed": 1.1}, references=[reference(kind=Kind.KNOWN_BAD)])
@@ -161,7 +161,7 @@ class TestDetail:
         one, other, alone = claims({}, {"form": "Audio"}, {"form": "Audio", "claim": 1})
 
         assert (one.beside, other.beside, alone.beside) == ("sound", "picture", "")
-        assert one.detail() == "film dune, picture 0.75, sound agrees"
+        assert one.detail() == "film dune, picture 0.75, verified, sound agrees"
 
     def test_claims_of_other_uploads_are_others(self, tmp_path):
         kept = matched(tmp_path, [row("a"), row("b", form="Audio")], [reference()])
