@@ -35,6 +35,11 @@ A_SECOND, PEAKS_A_SECOND = 2, 25
 TOGETHER = 32  # references a commit
 UPLOAD_S = 60
 TEN_MINUTES_S = 600
+LAUNCH = (
+    "import resource, subprocess, sys\n"
+    "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
 COMMANDS = {
     "list": ["list", "--json"],
     "stats": ["stats", "--json"],
@@ -123,13 +128,12 @@ def _peaks(folder: Path, out: Path, repeat: int) -> dict[str, list[float]]:
 
 
 def _peak_mb(words: Sequence[str], folder: Path) -> float:
-    command = [sys.executable, "-m", "jobs.bank", *words, "--bank", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise NightjarError(f"nightjar bank {words[0]} ended with status {process.returncode}, wanted 0")
-    return used.ru_maxrss * 1024 / 1e6
+    """Run a command below a small process: a child begins with the peak of the process that it was forked from."""
+    command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", "jobs.bank", *words, "--bank", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise NightjarError(f"nightjar bank {words[0]} failed: {' '.join(done.stderr.split())[-300:]}")
+    return int(done.stdout) * 1024 / 1e6
 
 
 def _changes(folder: Path, repeat: int) -> dict[str, list[float]]:
