@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from jobs import progress
+from jobs import bank_list, progress
 from jobs.arguments import add_interval, add_models, count
 from jobs.table import clock, printable
-from pipelines.copyright.bank.reference import Kind, Reference, State
+from pipelines.copyright.bank.reference import Kind, State
 from pipelines.places import place
 
 EXAMPLES = """examples:
@@ -84,10 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     enable = _verb(verbs, "enable", "match references again that were disabled or quarantined", ENABLE)
     enable.add_argument("ids", nargs="+", metavar="ID", help="a reference, as `list` names it")
     enable.add_argument("--trust", action="store_true", help="the flood guard leaves them alone from now on")
-    listing = _verb(verbs, "list", "what is in the bank", "examples:\n  nightjar bank list --bank bank --kind music")
-    listing.add_argument("--kind", choices=[*Kind], help="only this kind")
-    listing.add_argument("--state", choices=[*State], help="only this state")
-    listing.add_argument("--json", action="store_true", help="print JSON lines")
+    bank_list.add_arguments(_verb(verbs, "list", "what is in the bank", bank_list.EXAMPLES))
     stats = _verb(verbs, "stats", "count it", "examples:\n  nightjar bank stats --bank bank --json")
     stats.add_argument("--json", action="store_true", help="print JSON")
     export = _verb(verbs, "export", "write references, and fingerprints, to files", EXPORT)
@@ -121,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         "remove": _remove,
         "disable": _disable,
         "enable": _enable,
-        "list": _list,
+        "list": bank_list.run,
         "stats": _stats,
         "export": _export,
     }
@@ -137,10 +130,10 @@ def _add(args: argparse.Namespace) -> None:
 
     rows = [asdict(outcome) for outcome in add(args)]
     if args.json:
-        _print_lines(rows)
+        bank_list.print_lines(rows)
     else:
         shown = [row | {"length": clock(row.pop("duration_ms"))} for row in rows]
-        _print_table(shown, ("outcome", "id", "length", "path", "note"))
+        bank_list.print_table(shown, ("outcome", "id", "length", "path", "note"))
 
 
 def _fit(args: argparse.Namespace) -> None:
@@ -172,41 +165,6 @@ def _set_state(args: argparse.Namespace, state: State, reason: str | None, trust
     for words, ids in ((f"now {state}", changed), (f"{state} as before", sorted(set(args.ids) - set(changed)))):
         if ids:
             print(f"{words}: {', '.join(map(printable, ids))}")
-
-
-def _list(args: argparse.Namespace) -> None:
-    from pipelines.copyright.bank.bank import Bank
-    from pipelines.copyright.bank.export import flat
-
-    found = Bank.open(args.bank).references(State(args.state) if args.state else None)
-    kept = [ref for ref in found if args.kind in (None, ref.kind)]
-    if args.json:
-        _print_lines(map(flat, kept))
-    else:
-        _print_table(map(_row, kept), ("id", "kind", "state", "length", "title", "owner", "licences", "note"))
-
-
-def _row(reference: Reference) -> dict[str, Any]:
-    error = reference.error_code and f"incomplete: {reference.error_code}: {reference.error_message}"
-    trusted = "trusted" if reference.trusted else None
-    note = "; ".join(filter(None, (reference.reason, trusted, error)))
-    licences = ";".join(map(str, reference.licences))
-    return vars(reference) | {"length": clock(reference.duration_ms), "licences": licences, "note": note}
-
-
-def _print_lines(rows: Iterable[Mapping[str, Any]]) -> None:
-    for row in rows:
-        print(json.dumps(row, ensure_ascii=True))
-
-
-def _print_table(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
-    """One line a row; names are hostile until shown otherwise."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*[printable(str(row[column] or "")) for column in columns])
-    Console(markup=False).print(table)
 
 
 def _stats(args: argparse.Namespace) -> None:

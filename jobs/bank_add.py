@@ -21,7 +21,7 @@ from model_registry.bundles import PinnedBundle, bundle_named, pin
 from model_registry.errors import UsageError
 from pipelines.copyright.bank.bank import Bank, clash_of
 from pipelines.copyright.bank.folder import STAGING, is_bank, locked
-from pipelines.copyright.bank.reference import Kind, Reference, Stated, check_id, read_metadata
+from pipelines.copyright.bank.reference import Kind, Reference, State, Stated, check_id, read_metadata
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.space import shipped_space
 from pipelines.decode.limits import Limits, Sampling
@@ -153,6 +153,7 @@ def sort_out(
 ) -> tuple[list[Outcome], dict[str, Wanted]]:
     """Settle what needs no decoding; return that, and by content what is left to do."""
     outcomes, new = [], []
+    told: list[tuple[Wanted, Reference]] = []
     known = bank.known(filter(None, (row["content_sha256"] for row in rows)))
     for row in rows:
         one, sha256 = wanted[row["uri"] or ""], row["content_sha256"]
@@ -161,18 +162,27 @@ def sort_out(
                 Outcome(one.path, one.id, "unreadable", note=f"{row['error_code']}: {row['error_message']}")
             )
         elif sha256 in known and known[sha256].id == one.id:
-            outcomes.append(_retell(bank, one, known[sha256]))
+            told.append((one, known[sha256]))
         else:
             new.append((one, one.reference(sha256)))
     refused, todo = _without_clashes(bank, known, new)
-    return outcomes + refused, todo
+    return outcomes + _retell(bank, told) + refused, todo
 
 
-def _retell(bank: Bank, one: Wanted, known: Reference) -> Outcome:
-    """Write what is said now about a reference that is there."""
-    changed = bank.update([one.stated.over(known)])
-    note = None if known.state == "active" else f"it is {known.state}"
-    return Outcome(one.path, one.id, "updated" if changed else "known", known.duration_ms, note)
+def _retell(bank: Bank, told: Sequence[tuple[Wanted, Reference]]) -> list[Outcome]:
+    """Write what is said now about references that are there, in one commit."""
+    said = [one.stated.over(known) for one, known in told]
+    changed = set(bank.update(new for new, (_, known) in zip(said, told, strict=True) if new != known))
+    return [
+        Outcome(
+            one.path,
+            one.id,
+            "updated" if known.id in changed else "known",
+            known.duration_ms,
+            None if known.state is State.ACTIVE else f"it is {known.state}",
+        )
+        for one, known in told
+    ]
 
 
 def _without_clashes(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from jobs.report.album import Album, Picture
 from jobs.report.claims import LICENSED, TITLE, Claim, gravest, kind_of, sentence, title_of
 from jobs.report.mapping import Band, map_svg
+from jobs.report.points import Points, check_text, drawn_points
 from jobs.report.timeline import Mark, clock, span
 from jobs.report.tracks import Track
 from jobs.report.words import one_line, score_text, short
@@ -36,6 +38,13 @@ class ClaimView:
     sentence: str
     when: str
     sides: tuple[Side, ...] = ()  # the upload's and the reference's; none where words have to do
+    check: str = ""  # what verification of the picture came to
+    points: Points | None = None  # over both sides
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the picture was looked at again and not found to be the same beyond doubt."""
+        return any(side.row.get("verified") not in (None, "verified") for side in self.claim.sides)
 
     @property
     def opens(self) -> str:
@@ -46,7 +55,7 @@ class ClaimView:
     def tip(self) -> str:
         """What pointing at it says."""
         first = f"{self.claim.label.name} {score_text(self.claim.score)}, {self.when}"
-        return "\n".join(filter(None, (first, self.sentence, self.claim.decision, self.claim.source)))
+        return "\n".join(filter(None, (first, self.sentence, self.check, self.claim.decision, self.claim.source)))
 
 
 @dataclass(frozen=True)
@@ -85,11 +94,20 @@ def claim_views(claims: Sequence[Claim], scene: Scene) -> list[ClaimView]:
 def _view(claim: Claim, scene: Scene, *, with_pictures: bool) -> ClaimView:
     when = "in the picture" if scene.still else span(*claim.span)
     sides = _sides(claim, scene) if with_pictures else ()
-    return ClaimView(claim, sentence(claim, still=scene.still), when, sides)
+    check = next(filter(None, (check_text(side.row) for side in claim.sides)), "")
+    points = drawn_points(_paired(claim) or {}) if sides else None
+    return ClaimView(claim, sentence(claim, still=scene.still), when, sides, check, points)
+
+
+def _paired(claim: Claim) -> Mapping[str, Any] | None:
+    """The match whose pair of pictures was looked at point by point, if there is one."""
+    return next((side.row for side in claim.sides if side.row.get("picture") and side.row["ref_picture"]), None)
 
 
 def _sides(claim: Claim, scene: Scene) -> tuple[Side, ...]:
-    """Both pictures; a side that has none says so."""
+    """Both pictures; a side that has none says so. A pair that was verified is shown as it was looked at."""
+    if pair := _paired(claim):
+        return _pair_sides(claim, pair, scene.album)
     near = min(scene.strip, key=lambda ms: abs(ms - claim.evidence_ms), default=None)
     there = next((side for side in claim.sides if side.row["ref_picture"]), None)
     if near is None and there is None:
@@ -104,6 +122,16 @@ def _sides(claim: Claim, scene: Scene) -> tuple[Side, ...]:
         shown = scene.album.picture(there.row["ref_picture"], f"{name}, {about}: {said}")
         sides[1] = Side(shown, short(name, NAMED), about)
     return tuple(sides)
+
+
+def _pair_sides(claim: Claim, pair: Mapping[str, Any], album: Album) -> tuple[Side, ...]:
+    """The two pictures of a pair; when they were taken is not kept, so that no time stands below them."""
+    name, said = short(title_of(claim.best), TITLE), f"{claim.label.name} {score_text(claim.score)}"
+    ours, theirs = (
+        album.picture(pair[column], f"{whose}: {said}")
+        for column, whose in (("picture", "This upload"), ("ref_picture", name))
+    )
+    return Side(ours, "this upload", ""), Side(theirs, short(name, NAMED), "")
 
 
 def copies(views: Sequence[ClaimView], scene: Scene) -> tuple[Copy, ...]:

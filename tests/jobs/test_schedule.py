@@ -254,15 +254,21 @@ class TestCommand:
 
         assert cron_hours(parse_schedule(SHORT | {"at": "23:05", "retry_hours": 2})) == "5 23,0,1 * * *"
 
-    def test_what_cron_calls_is_a_command(self, file, tmp_path):
-        """The shell runs the entry: its night waits for its manifest, which the log says."""
-        entry = command.crontab(load_schedule(file), file).splitlines()[-1]
+    def test_what_cron_calls_is_a_command(self, file):
+        """The shell runs the entry: whatever day it is, each night that is due waits for its manifest in the log."""
+        file.write_text(file.read_text().replace("first_night = 2026-11-20\n", ""))
+        plan = load_schedule(file)
+        entry = command.crontab(plan, file).splitlines()[-1]
         line = entry.partition("* * * ")[2].replace(r"\%", "%")
+        before = plan.timetable.nights_due(datetime.now(UTC), plan.catch_up_nights)
         done = subprocess.run(["/bin/sh", "-c", line], timeout=120)
+        after = plan.timetable.nights_due(datetime.now(UTC), plan.catch_up_nights)
         log = file.with_suffix(".log").read_text("utf-8")
 
         assert done.returncode in (0, 1)
-        assert "night 2026-11-20: " in log or "no night is due" in log
+        told = re.findall(r"^night (\S+): (?:waiting|missing), ", log, re.MULTILINE)
+        assert len(told) == plan.catch_up_nights
+        assert told in [[night.isoformat() for night in nights] for nights in (before, after)]
 
     def test_next_says_five_runs_and_what_is_due(self, file, capsys):
         (file.parent / "out" / "dt=2026-11-20").mkdir(parents=True)

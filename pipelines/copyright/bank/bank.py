@@ -105,6 +105,8 @@ class Bank(BankReader):
             return self._write_changed([(ref, replace(ref, **said)) for ref in self.with_ids(wanted).values()])
 
     def _change(self, said: dict[str, Reference]) -> list[str]:
+        if not said:
+            return []
         with self._writing():
             self._refuse_unknown(said)
             held = self.with_ids(said)
@@ -134,7 +136,7 @@ class Bank(BankReader):
             return self._sweep()
 
     def _sweep(self) -> int:
-        needed = self.table()["content_sha256"].combine_chunks()
+        needed = self.column("content_sha256")
         held = self._index()["content_sha256"]
         orphans = held.filter(pc.invert(pc.is_in(held, value_set=needed))).to_pylist()
         if orphans:
@@ -148,7 +150,7 @@ class Bank(BankReader):
         unknown = [name for name in ids if name not in found]
         if not unknown:
             return
-        there = self.table()["id"].to_pylist()
+        there = sorted(self.column("id").to_pylist())
         near = dict.fromkeys(
             close for name in unknown[:NAMED] for close in difflib.get_close_matches(name, there, NAMED)
         )

@@ -18,6 +18,7 @@ from pipelines.copyright.bank.reader import BankReader
 from pipelines.copyright.bank.reference import Reference, licences_text
 
 FORMATS = (".parquet", ".csv")
+BATCH_BYTES = 8 << 20  # of fingerprints: reading and packing them takes some ten times as much
 
 
 def check_path(path: Path, formats: tuple[str, ...] = FORMATS) -> None:
@@ -34,18 +35,23 @@ def export_references(bank: BankReader, path: Path) -> int:
 
 
 def _write_parquet(bank: BankReader, path: Path) -> int:
-    with _appearing(path) as part:
-        pq.write_table(bank.table(), part)
-    return int(bank.table().num_rows)
+    written = 0
+    with _appearing(path) as part, pq.ParquetWriter(part, tables.REFERENCES) as writer:
+        for rows in bank.reference_tables():
+            writer.write_table(rows.cast(tables.REFERENCES))
+            written += rows.num_rows
+    return written
 
 
 def _write_csv(bank: BankReader, path: Path) -> int:
-    rows = [flat(ref) for ref in bank.references()]
+    written = 0
     with _appearing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, tables.REFERENCES.names)
         writer.writeheader()
-        writer.writerows(rows)
-    return len(rows)
+        for rows in bank.reference_tables():
+            writer.writerows(map(flat, tables.references_of(rows)))
+            written += rows.num_rows
+    return written
 
 
 def flat(reference: Reference) -> dict[str, Any]:
@@ -64,12 +70,12 @@ def export_fingerprints(bank: BankReader, path: Path) -> int:
     `descriptors` is float16 [N, D], little-endian, and `pdq` uint8 [N, 32]: one row for each entry of `frame_ms`.
     """
     check_path(path, (".parquet",))
-    ids = {ref.content_sha256: ref.id for ref in bank.references()}
+    ids = bank.ids()
     columns = [tables.FINGERPRINTS.field(name) for name in tables.FOR_MATCHING]
     schema = pa.schema([("id", pa.string()), *columns])
     schema = schema.with_metadata({"space": bank.space.id, "dimensions": str(bank.space.dimensions)})
     with _appearing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for rows in bank.fingerprint_tables(ids):
+        for rows in bank.fingerprint_tables(ids, batch_bytes=BATCH_BYTES):
             named = pa.array([ids[sha256] for sha256 in rows["content_sha256"].to_pylist()], pa.string())
             writer.write_table(pa.table([named, *rows.columns], schema=schema))
     return len(ids)

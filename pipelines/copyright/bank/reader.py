@@ -6,10 +6,8 @@ Readers take no lock and see what they opened, whatever is written meanwhile.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model_registry.errors import NightjarError
-from pipelines.copyright.bank import tables
+from pipelines.copyright.bank import browse, tables
+from pipelines.copyright.bank.browse import EVERYTHING, Selection
 from pipelines.copyright.bank.folder import FINGERPRINTS, NAMED, REFERENCES, SPACE, read_card
 from pipelines.copyright.bank.reference import Reference, State
+from pipelines.copyright.bank.stats import Stats, counts_of, sizes_of
 from pipelines.copyright.picture.space import Space
 from pipelines.copyright.verification.stills import Stills
 
@@ -30,21 +30,6 @@ if TYPE_CHECKING:  # it needs torch, which `list` and `disable` do without
 
 BATCH_BYTES = 64 << 20  # of fingerprints in memory at a time
 CACHE_BYTES = 64 << 20  # by default Lance keeps up to 1 GB of pages that are read once
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What a bank holds."""
-
-    references: dict[str, dict[str, int]]  # by kind, then by state
-    hours: float
-    incomplete: int
-    frames: int  # descriptors
-    peaks: int
-    bytes: int  # on disk, with what old versions left
-    version: str
-    space: str
-    dimensions: int
 
 
 class BankReader:
@@ -90,18 +75,29 @@ class BankReader:
 
     def references(self, state: State | None = None, changed_since: datetime | None = None) -> list[Reference]:
         """Return references by id; only those in a state, and only those added or changed at a time or later."""
-        table = self.table()
-        if state:
-            table = table.filter(pc.equal(table["state"], state.value))
-        if changed_since:
-            since = pa.scalar(changed_since.astimezone(UTC), pa.timestamp("ms", "UTC"))
-            table = table.filter(pc.greater_equal(table["changed_at"], since))
-        return [tables.reference_of(row) for row in table.to_pylist()]
+        selection = Selection(state=state, changed_since=changed_since)
+        return [ref for rows in self.reference_tables(selection) for ref in tables.references_of(rows)]
 
-    def table(self) -> pa.Table:
-        """All references as a table of `tables.REFERENCES`, by id."""
+    def reference_tables(self, selection: Selection = EVERYTHING) -> Iterator[pa.Table]:
+        """Yield the references asked for, by id, as tables of `tables.REFERENCES`, a thousand rows at a time."""
         with tables.using(self.folder / REFERENCES):
-            return self._references.to_table().sort_by("id")
+            yield from browse.tables_at(self._references, browse.places(self._references, selection))
+
+    def count(self, selection: Selection = EVERYTHING) -> int:
+        """How many references are asked for."""
+        with tables.using(self.folder / REFERENCES):
+            return len(browse.places(self._references, selection))
+
+    def ids(self) -> dict[str, str]:
+        """The id of every content, in the table's own order."""
+        with tables.using(self.folder / REFERENCES):
+            found = self._references.to_table(columns=["content_sha256", "id"])
+        return dict(zip(*(found[name].to_pylist() for name in ("content_sha256", "id")), strict=True))
+
+    def column(self, name: str) -> pa.Array:
+        """One column of all references, in the table's own order."""
+        with tables.using(self.folder / REFERENCES):
+            return self._references.to_table(columns=[name])[name].combine_chunks()
 
     def known(self, sha256s: Iterable[str]) -> dict[str, Reference]:
         """Return those contents that the bank holds, with their references."""
@@ -133,10 +129,10 @@ class BankReader:
         return Stills(np.array(frame_ms, np.int64), tuple(pictures))
 
     def fingerprint_tables(
-        self, sha256s: Collection[str], columns: list[str] = tables.FOR_MATCHING
+        self, sha256s: Collection[str], columns: list[str] = tables.FOR_MATCHING, batch_bytes: int | None = None
     ) -> Iterator[pa.Table]:
         """Yield the same as tables of some columns of `tables.FINGERPRINTS`."""
-        for batch in _batches(self._find(sha256s), self.space.dimensions):
+        for batch in _batches(self._find(sha256s), self.space.dimensions, batch_bytes or BATCH_BYTES):
             with tables.using(self.folder / FINGERPRINTS):
                 found = self._fingerprints.take(batch, columns=columns)
             yield found
@@ -159,18 +155,17 @@ class BankReader:
         return self._places
 
     def stats(self) -> Stats:
-        """Count everything."""
-        references = self.references()
-        counts: dict[str, Counter[str]] = {}
-        for ref in references:
-            counts.setdefault(ref.kind.value, Counter())[ref.state.value] += 1
-        places = self._find({ref.content_sha256 for ref in references})
+        """Count everything; no column of a fingerprint is read but its sizes."""
+        with tables.using(self.folder / REFERENCES):
+            counts = counts_of(self._references)
+        with tables.using(self.folder / FINGERPRINTS):
+            frames, peaks = sizes_of(self._fingerprints, counts.contents, self.folder)
         return Stats(
-            references={kind: dict(found) for kind, found in sorted(counts.items())},
-            hours=sum(ref.duration_ms for ref in references) / 3.6e6,
-            incomplete=sum(not ref.complete for ref in references),
-            frames=pc.sum(places["frames"]).as_py() or 0,
-            peaks=pc.sum(places["peaks"]).as_py() or 0,
+            references=counts.references,
+            hours=counts.duration_ms / 3.6e6,
+            incomplete=counts.incomplete,
+            frames=frames,
+            peaks=peaks,
             bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
             version=self.version,
             space=self.space.id,
@@ -178,13 +173,13 @@ class BankReader:
         )
 
 
-def _batches(places: pa.Table, dimensions: int) -> Iterator[list[int]]:
-    """Row numbers, together at most BATCH_BYTES of fingerprints."""
+def _batches(places: pa.Table, dimensions: int, batch_bytes: int) -> Iterator[list[int]]:
+    """Row numbers, together at most so many bytes of fingerprints, or one."""
     batch: list[int] = []
     held = 0
     for frames, peaks, row in zip(*(places[name].to_pylist() for name in ("frames", "peaks", "row")), strict=True):
         size = frames * (2 * dimensions + 42) + peaks * 6
-        if batch and held + size > BATCH_BYTES:
+        if batch and held + size > batch_bytes:
             yield batch
             batch, held = [], 0
         batch.append(row)

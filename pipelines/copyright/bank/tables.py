@@ -87,6 +87,11 @@ def reference_of(row: Mapping[str, Any]) -> Reference:
     return Reference(**{**row, **typed})
 
 
+def references_of(rows: pa.Table) -> Iterator[Reference]:
+    """The references of some rows."""
+    return map(reference_of, rows.to_pylist())
+
+
 def fingerprint_rows(pairs: Iterable[tuple[str, Fingerprint]]) -> pa.Table:
     """FINGERPRINTS of some contents, one row each."""
     return pa.concat_tables([_fingerprint_row(*pair) for pair in pairs])
