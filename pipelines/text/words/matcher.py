@@ -12,13 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any, TypeVar
 
+import hyperscan
 import numpy as np
 
 from pipelines.text.words.disguise import Batch, hit_of_literal, hit_of_pattern
 from pipelines.text.words.hits import Hit, standing
 from pipelines.text.words.lexicon import Lexicons
-from pipelines.text.words.patterns import compiled, database
+from pipelines.text.words.patterns import compiled, database, trimmed
 from pipelines.text.words.pinyin import pinyin_view
+from pipelines.text.words.sound import sound_view
+from pipelines.text.words.surroundings import can_be_lowered, cues, in_its_place, surroundings
 from pipelines.text.words.views import View, Way, further
 from pipelines.text.words.wanted import Plan
 
@@ -67,21 +70,41 @@ class TextMatcher(ABC):
             found[number].append(hit)
         for number in several:
             found[number] = standing(found[number])
-        return found
+        return [self._in_their_places(batch, number, hits) if hits else hits for number, hits in enumerate(found)]
+
+    def may_be_lowered(self, text: str) -> bool:  # noqa: ARG002 - a faster matcher looks
+        """Whether a folded text may have something in it that speaks against its hits."""
+        return True
+
+    def _in_their_places(self, batch: Batch, number: int, hits: list[Hit]) -> list[Hit]:
+        """The hits of one text as sure as their surroundings leave them."""
+        if not any(map(can_be_lowered, hits)):
+            return hits
+        text, source_N = batch.own(number)
+        if not self.may_be_lowered(text):
+            return hits
+        spans = np.searchsorted(source_N, [[hit.start, hit.end] for hit in hits]).tolist()
+        return [in_its_place(hit, text, start, end) for hit, (start, end) in zip(hits, spans, strict=True)]
 
     def views(self, batch: Batch) -> tuple[View, ...]:
         """What literals are looked for in; made once a batch."""
         if not batch.views:
             pinyin = self.plan.syllables and pinyin_view(batch.main, self.plan.syllables)
-            batch.views.extend([batch.main, *further(batch.folded), *([pinyin] if pinyin else [])])
+            sound = self.plan.sounds and sound_view(batch.main, self.plan.sounds)
+            batch.views.extend([batch.main, *further(batch.folded), *filter(None, (pinyin, sound))])
         return tuple(batch.views)
 
     def _patterns(self, batch: Batch) -> Iterator[tuple[int, Hit]]:
         if self.plan.patterns:
-            spans = longest(self.find_patterns(batch.plain))
+            spans = longest(self._trimmed(batch.plain))
             for which, start, end in _bounded(spans, batch, None):
                 if hit := hit_of_pattern(batch, self.plan.patterns[which][1], start, end):
                     yield hit
+
+    def _trimmed(self, text: str) -> Iterator[Span]:
+        """The spans of patterns without what stands beside their words."""
+        for which, start, end in self.find_patterns(text):
+            yield which, *trimmed(self.plan.patterns[which][0], text, start, end)
 
     def _literals(self, batch: Batch) -> Iterator[tuple[int, Hit]]:
         for view in self.views(batch):
@@ -128,9 +151,10 @@ class Matcher(TextMatcher):
     def __init__(self, lexicons: Lexicons) -> None:
         super().__init__(lexicons)
         self._literal_base = _Literals(list(self.plan.literals))
-        self._pinyin_base = _Literals(list(self.plan.pinyin))
+        self._bases = {Way.PINYIN: _Literals(list(self.plan.pinyin)), Way.SOUND: _Literals(list(self.plan.sound))}
         patterns = [pattern for pattern, _ in self.plan.patterns]
         self._pattern_base = compiled(patterns) if patterns else None
+        self._cue_base = database(cues(surroundings()), hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH)
 
     def batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
         """Texts of BATCH_CHARACTERS together, and a longer one by itself."""
@@ -142,9 +166,13 @@ class Matcher(TextMatcher):
             yield texts[first:past]
             first = past
 
+    def may_be_lowered(self, text: str) -> bool:
+        """Whether any cue is in it."""
+        return bool(_scanned(self._cue_base, text.encode()))
+
     def find_literals(self, view: View) -> Iterable[tuple[str, int, int]]:
         """Every occurrence of every literal."""
-        return (self._pinyin_base if view.way is Way.PINYIN else self._literal_base).find(view.text)
+        return self._bases.get(view.way, self._literal_base).find(view.text)
 
     def find_patterns(self, text: str) -> Iterable[tuple[int, int, int]]:
         """For each end of a match the farthest start."""

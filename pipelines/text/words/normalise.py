@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.text.words.characters import BREAK, CODES, DROPPED, KIND_SHIFT, Kind, Tables, tables
 
 CODE_BITS = np.uint32((1 << KIND_SHIFT) - 1)
-VERSION = "1"  # of the normal form: another one finds other hits in the same text
+VERSION = "2"  # of the normal form: another one finds other hits in the same text
 
 
 @dataclass(frozen=True)
