@@ -19,7 +19,8 @@ SAID, SHOWN, WRITTEN = "Voice", "OCR", "Text"  # forms of a line
 KIND_OF = {SAID: "said", SHOWN: "shown"}  # form -> kind of piece
 CONTENTS_AT_ONCE = 500
 LONGEST_UNIT = 400  # characters of a title or description that are read at once
-SENTENCE = re.compile(r"[^\n。！？!?；;…]+(?:[。！？!?；;…]+|\n|$)")
+# A sentence ends at its marks; one that has a letter, a digit or a sign right behind it may be a letter itself: "l!nk".
+SENTENCE = re.compile(r"(?:[^\n。！？!?；;…]|[!?;](?=[0-9A-Za-z@$_!|]))+(?:[。！？!?；;…]+|\n|$)")
 TRANSCRIPTS = pa.schema(
     [
         ("video_id", pa.string()),

@@ -68,9 +68,14 @@ def boundary(items: Sequence[Any], at: int) -> Edge:
 
 def _side(items: Sequence[Any], first: bool) -> _Side:
     """The characters with which some nodes surely begin, or end."""
+    found = list[_Side]()
     for kind, value in items if first else reversed(items):
-        if str(kind) != "AT":
-            return _node_side(str(kind), value, first)
+        if str(kind) == "AT":
+            continue
+        optional = str(kind) in ("MAX_REPEAT", "MIN_REPEAT") and value[0] == 0
+        found.append(_side(value[2], first) if optional else _node_side(str(kind), value, first))
+        if not optional:
+            return _joined(found)
     return _Side.OPEN
 
 
@@ -83,7 +88,7 @@ def _node_side(kind: str, value: Any, first: bool) -> _Side:
         return _joined(_side(branch, first) for branch in value[1])
     if kind == "SUBPATTERN":
         return _side(value[3], first)
-    if kind in ("MAX_REPEAT", "MIN_REPEAT") and value[0]:
+    if kind in ("MAX_REPEAT", "MIN_REPEAT"):
         return _side(value[2], first)
     return _Side.OPEN
 
