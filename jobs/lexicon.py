@@ -32,7 +32,7 @@ EXAMPLES = """examples:
 JSON list of texts (or of objects with one of these keys, or an object of lists). Terms, domains and emoji may be mixed.
 Every line that cannot be a term is named with its reason; the others are written. `test` prints nothing of lines
 without a hit. What is written is a TOML file: edit it, give it to a run with --lexicon."""
-SHOWN = 50  # refused lines that are printed when there are more, and hits of a table
+WARNED = 20  # terms at most that a warning names one by one
 COMMON = 0.002  # of harmless lines: a short term that stands in more of them is warned of
 
 
@@ -75,7 +75,8 @@ def _import(args: argparse.Namespace) -> int:
     if output == args.file:
         raise UsageError(f"{output} would be written over the word list: give another --output")
     made = imported(read_words(args.file))
-    progress.say(f"{args.file}: {made.rows} lines; {len(made.terms)} terms, {made.repeated} said twice, {len(made.refused)} refused")
+    counts = f"{len(made.terms)} terms, {made.repeated} said twice, {len(made.refused)} refused"
+    progress.say(f"{args.file}: {made.rows} lines; {counts}")
     _say_refused(made.refused)
     _warn_of_common(made)
     if not made.terms:
@@ -110,8 +111,11 @@ def _say_refused(refused: Sequence[Refused]) -> None:
 
 def _warn_of_common(made: Imported) -> None:
     """Say what short terms would cost: how many harmless lines they stand in."""
-    for term, share in how_common(made.terms, COMMON):
+    common = how_common(made.terms, COMMON)
+    for term, share in common[:WARNED]:
         progress.say(f"  warning: {term!r} stands in {share:.1%} of harmless lines, each of them a hit; leave it out")
+    if len(common) > WARNED:
+        progress.say(f"  warning: and {len(common) - WARNED} more terms of one or two letters")
 
 
 # test
@@ -123,7 +127,11 @@ def _test(args: argparse.Namespace) -> int:
     found = [(number, line, hits) for number, (line, hits) in enumerate(_hits(lexicons, lines), 1) if hits]
     if args.json:
         for number, line, hits in found:
-            print(json.dumps({"line": number, "text": line, "hits": [_row(line, hit) for hit in hits]}, ensure_ascii=False))
+            print(
+                json.dumps(
+                    {"line": number, "text": line, "hits": [_row(line, hit) for hit in hits]}, ensure_ascii=False
+                )
+            )
     else:
         _print_table(found)
     progress.say(f"{len(found)} of {len(lines)} lines have hits")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Batch:
     folded: Folded
     main: View
     views: list[View] = field(default_factory=list)  # the matcher's, which knows which it needs
+    many: list[Any] = field(default_factory=list)  # the matcher's too: finds that wait for the others of their texts
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Batch:

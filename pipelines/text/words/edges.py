@@ -1,4 +1,4 @@
-"""Words in regexes: which characters `\\w` means in folded texts, and what stands beside a `\\b`.
+r"""Words in regexes: which characters `\w` means in folded texts, and what stands beside a `\b`.
 
 The letters and digits of every script are words, as in Python. The class is written as ranges of code points that
 Hyperscan and `re` read alike: marks of living scripts, which Python leaves out, belong to their letters here, and in
@@ -24,7 +24,7 @@ _BEYOND = 0x20000  # from here on there are Chinese characters only
 
 
 class Edge(StrEnum):
-    """What a `\\b` is beside."""
+    r"""What a `\b` is beside."""
 
     ASCII = "a word of a to z"
     OTHER = "a word of any alphabet"
@@ -44,7 +44,7 @@ class _Side(StrEnum):
 
 
 def is_edge(items: Sequence[Any]) -> bool:
-    """Whether the first of some nodes is `\\b` or `\\B`."""
+    r"""Whether the first of some nodes is `\b` or `\B`."""
     return any(str(kind) == "AT" and "BOUNDARY" in str(value) for kind, value in items[:1])
 
 
@@ -136,7 +136,7 @@ def category(name: str) -> str:
 
 @cache
 def word_class() -> str:
-    """What `\\w` means, as it stands in brackets."""
+    r"""What `\w` means, as it stands in brackets."""
     ranges = [f"{chr(first)}-{chr(last)}" if last > first else chr(first) for first, last in _word_ranges()]
     return "a-z0-9_" + "".join(ranges)
 
@@ -154,7 +154,7 @@ def closing() -> str:
 
 
 def is_word(char: str) -> bool:
-    """Whether `\\w` matches it."""
+    r"""Whether `\w` matches it."""
     return bool(_word().match(char))
 
 

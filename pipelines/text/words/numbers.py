@@ -13,15 +13,16 @@ from itertools import pairwise
 FEWEST = 7  # digits of a number that can be called
 MOSTLY = 0.75  # of its steps are the same: it counts
 _CHINESE = {
-    "零": 0, "〇": 0, "洞": 0, "一": 1, "幺": 1, "壹": 1, "二": 2, "两": 2, "贰": 2, "三": 3, "叁": 3, "四": 4, "肆": 4, "五": 5, "伍": 5,
-    "六": 6, "陆": 6, "七": 7, "柒": 7, "拐": 7, "八": 8, "捌": 8, "九": 9, "玖": 9, "勾": 9,
+    "零": 0, "〇": 0, "洞": 0, "一": 1, "幺": 1, "壹": 1, "二": 2, "两": 2, "贰": 2, "三": 3, "叁": 3, "四": 4,
+    "肆": 4, "五": 5, "伍": 5, "六": 6, "陆": 6, "七": 7, "柒": 7, "拐": 7, "八": 8, "捌": 8, "九": 9, "玖": 9,
 }  # fmt: skip
 _ENGLISH = dict(
     zip("zero oh o one two three four five six seven eight nine".split(), [0, 0, *range(10)], strict=True)  # noqa: SIM905
 )
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
 _GOES_ON = re.compile("[0-9{0}](?=[0-9a-z{0}])|[0-9a-z{0}](?=[0-9{0}])".format("".join(_CHINESE)))
-_TOKENS = re.compile(r"[0-9]|double|triple|treble|zero|oh|one|two|three|four|five|six|seven|eight|nine|\bo\b|[" + "".join(_CHINESE) + "]")
+_NUMBERS = "double|triple|treble|zero|oh|one|two|three|four|five|six|seven|eight|nine"
+_TOKENS = re.compile(rf"[0-9]|{_NUMBERS}|\bo\b|[{''.join(_CHINESE)}]")
 
 
 def digits_of(text: str) -> str:

@@ -1,11 +1,11 @@
-"""Regexes of a lexicon: the part of Python's dialect whose cost is known beforehand, rewritten for folded texts.
+r"""Regexes of a lexicon: the part of Python's dialect whose cost is known beforehand, rewritten for folded texts.
 
 Hyperscan matches in time linear in the text whatever the regex (Wang et al., "Hyperscan: A Fast Multi-pattern Regex
 Matcher for Modern CPUs", NSDI 2019), but compiling one may take for ever. So every repetition has an end, and what a
 regex unrolls to is bounded. What matches no text, or an edge between two of them, is refused or rewritten.
 
-`\\w` and `\\W` mean letters and digits of every script, as in Python. `\\b` beside a to z is an edge of words of a to z,
-so that Chinese, which has no spaces, may stand beside it; beside letters of other alphabets it means what Python means
+`\w` and `\W` mean letters and digits of every script, as in Python. `\b` beside a to z is an edge of words of a to z,
+so that Chinese, which has no spaces, may stand beside it. Beside letters of other alphabets it means what Python means
 at the start or the end of a regex, and is refused elsewhere, because Hyperscan has no such edge.
 """
 

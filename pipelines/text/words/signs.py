@@ -1,4 +1,4 @@
-"""Views in which signs and emoji read as the words that they stand for: "➕💚" as "加微信", "my ✈️ group" as "my telegram".
+"""Views in which signs and emoji read as the words that they stand for: "➕💚" as "加微信".
 
 What a sign stands for is slang of spam, not its name. Some stand for a Chinese word and an English one, so there is a
 view of each.
@@ -16,19 +16,21 @@ from pipelines.text.words.characters import CODES, Kind
 from pipelines.text.words.normalise import codes_of
 
 _CHINESE = {
-    "➕": "加", "✚": "加", "╋": "加", "┼": "加", "✛": "加", "✜": "加", "✙": "加", "⊕": "加", "⨁": "加", "☩": "加", "🞡": "加", "🞤": "加",
-    "+": "加", "💚": "微信", "🍀": "微信", "🐧": "qq", "✈": "飞机", "🛩": "飞机", "🛫": "飞机", "🔗": "链接", "📎": "链接", "☎": "电话",
-    "📞": "电话", "📱": "手机", "💬": "私信", "✉": "私信", "📩": "私信", "📧": "邮箱", "🧧": "红包", "👗": "群", "🐎": "码", "🐴": "码",
-    "❤": "信", "♥": "信", "💌": "信", "📨": "信", "🏠": "主页", "👤": "头像", "👇": "下面", "⬇": "下面", "🆔": "号", "💰": "钱", "🤑": "钱",
-    "🎁": "礼物", "🛰": "卫星", "🚗": "车", "🈶": "有", "🈚": "无",
+    "➕": "加", "✚": "加", "╋": "加", "┼": "加", "✛": "加", "✜": "加", "✙": "加", "⊕": "加",
+    "⨁": "加", "☩": "加", "🞡": "加", "🞤": "加", "+": "加", "💚": "微信", "🍀": "微信", "🐧": "qq",
+    "✈": "飞机", "🛩": "飞机", "🛫": "飞机", "🔗": "链接", "📎": "链接", "☎": "电话", "📞": "电话", "📱": "手机",
+    "💬": "私信", "✉": "私信", "📩": "私信", "📧": "邮箱", "🧧": "红包", "👗": "群", "🐎": "码", "🐴": "码",
+    "❤": "信", "♥": "信", "💌": "信", "📨": "信", "🏠": "主页", "👤": "头像", "👇": "下面", "⬇": "下面",
+    "🆔": "号", "💰": "钱", "🤑": "钱", "🎁": "礼物", "🛰": "卫星", "🚗": "车", "🈶": "有", "🈚": "无",
 }  # fmt: skip
 _ENGLISH = {
-    "➕": "add", "✚": "add", "╋": "add", "+": "add", "💚": "wechat", "🐧": "qq", "✈": "telegram", "🛩": "telegram", "🔗": "link",
-    "📎": "link", "☎": "call", "📞": "call", "📱": "phone", "💬": "dm", "✉": "dm", "📩": "dm", "📨": "dm", "📧": "mail", "👻": "snapchat",
-    "💰": "money", "🤑": "money", "💵": "cash", "🎁": "gift", "🏠": "home", "🆓": "free", "👇": "below", "⬇": "below", "🆔": "id",
+    "➕": "add", "✚": "add", "╋": "add", "+": "add", "💚": "wechat", "🐧": "qq", "✈": "telegram", "🛩": "telegram",
+    "🔗": "link", "📎": "link", "☎": "call", "📞": "call", "📱": "phone", "💬": "dm", "✉": "dm", "📩": "dm",
+    "📨": "dm", "📧": "mail", "👻": "snapchat", "💰": "money", "🤑": "money", "💵": "cash", "🎁": "gift", "🏠": "home",
+    "🆓": "free", "👇": "below", "⬇": "below", "🆔": "id",
 }  # fmt: skip
-WORDS = (_CHINESE, _ENGLISH)  # of each view
 _PLUS = ord("+")
+SPACED = np.array([32], np.uint32)
 Expanded = tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.int32]]  # codes, kinds, places
 
 
@@ -36,7 +38,7 @@ Expanded = tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.int32]]  # co
 def _known() -> NDArray[np.bool_]:
     """[CODES] whether a character stands for a word."""
     table = np.zeros(CODES, bool)
-    table[[ord(sign) for words in WORDS for sign in words]] = True
+    table[[ord(sign) for words in (_CHINESE, _ENGLISH) for sign in words]] = True
     return table
 
 
@@ -48,13 +50,14 @@ def signs_at(code_N: NDArray[np.uint32], kind_N: NDArray[np.uint8]) -> NDArray[n
         return at
     after = kind_N[np.minimum(at + 1, len(kind_N) - 1)]
     plain = (code_N[at] == _PLUS) & (after != Kind.HAN) & (after != Kind.GAP)
-    return at[~plain]
+    kept: NDArray[np.int64] = at[~plain]
+    return kept
 
 
 def read_signs(
     code_N: NDArray[np.uint32], kind_N: NDArray[np.uint8], at_N: NDArray[np.int32], signs: NDArray[np.int64]
 ) -> Iterator[Expanded]:
-    """Yield the texts with words for their signs, in each language; a word of letters stands apart from its neighbours."""
+    """Yield the texts with words for their signs, in each language; a word of letters stands apart."""
     for words, kind in ((_CHINESE, Kind.HAN), (_ENGLISH, Kind.LATIN)):
         found = [(at, codes_of(words[sign])) for at in signs.tolist() if (sign := chr(int(code_N[at]))) in words]
         if found:
@@ -72,11 +75,14 @@ def _expanded(
     space = np.array([Kind.SPACE], np.uint8)
     for at, word in found:
         latin = bool(word[0] < 128)
-        codes += [code_N[before:at], *([word] if not latin else [np.uint32([32]), word, np.uint32([32])])]
+        codes += [code_N[before:at], *([word] if not latin else [SPACED, word, SPACED])]
         own = np.full(len(word), Kind.LATIN if latin else kind, np.uint8)
         kinds += [kind_N[before:at], *([own] if not latin else [space, own, space])]
         places += [at_N[before:at], np.full(len(word) + 2 * latin, at_N[at], np.int32)]
         before = at + 1
     rest = slice(before, None)
-    return np.concatenate([*codes, code_N[rest]]), np.concatenate([*kinds, kind_N[rest]]), np.concatenate([*places, at_N[rest]])
-
+    return (
+        np.concatenate([*codes, code_N[rest]]),
+        np.concatenate([*kinds, kind_N[rest]]),
+        np.concatenate([*places, at_N[rest]]),
+    )

@@ -1,4 +1,4 @@
-"""Chinese terms in other characters of the same sound: "围欣" for "微信", "嘉薇芯" for "加微信", and what speech models hear.
+"""Chinese terms in other characters of the same sound: "嘉薇芯" for "加微信", and what speech models make of it.
 
 A view shows syllables without tones, and only where two in a row are two of a term; nothing else of a text is looked
 at. Sounds that many speakers do not tell apart are one: z and zh, c and ch, s and sh, n and ng at the end.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -70,7 +70,7 @@ def surroundings() -> Surroundings:
 
 
 def cues(known: Surroundings) -> list[str]:
-    """Regexes without anchors of which one matches wherever something speaks against a hit, quotation marks among them."""
+    """Regexes without anchors: where nothing matches, nothing speaks against a hit. Quotation marks are among them."""
     return [known.anywhere.pattern, known.before.pattern.removesuffix("$"), known.after.pattern, "[“「『‘«\"']"]
 
 
@@ -79,10 +79,12 @@ def in_its_place(hit: Hit, text: str, start: int, end: int) -> Hit:
     known = surroundings()
     if not can_be_lowered(hit) or not known.speaks_against(text, start, end):
         return hit
-    return replace(hit, certain=False, score=known.score)
+    return hit._replace(certain=False, score=known.score)
 
 
 def can_be_lowered(hit: Hit) -> bool:
     """Whether its surroundings are looked at: of what only suggests, meaning decides anyway."""
+    if not hit.certain and hit.score < SURE:
+        return False
     known = surroundings()
-    return (hit.certain or hit.score >= SURE) and hit.score > known.score and hit.label not in known.spared
+    return hit.score > known.score and hit.label not in known.spared

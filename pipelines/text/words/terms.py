@@ -50,7 +50,9 @@ def check_term(term: str, text: str) -> None:
     if is_address(text):
         return
     if odd := sorted({char for char in text if not char.isalnum() and char not in _IN_TERMS and not is_sign(char)}):
-        wanted = "letters, digits, spaces, hyphens, apostrophes, commas, the percent sign and emoji; a regex may have others"
+        wanted = (
+            "letters, digits, spaces, hyphens, apostrophes, commas, the percent sign and emoji; a regex may have others"
+        )
         raise UsageError(f"term {term!r} has {', '.join(map(repr, odd))}, wanted {wanted}")
     letters = [char for char in text if char.isalnum()]
     signs = [char for char in text if not char.isascii() and is_sign(char)]

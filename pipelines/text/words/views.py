@@ -83,8 +83,8 @@ def further(folded: Folded) -> Iterator[View]:
     yield from _shortened(whole, edges, Way.STRETCHED)
     if len(signs := signs_at(whole.code_N, whole.kind_N)):
         part = _lines(whole, edges, signs)
-        for read in read_signs(part.code_N, part.kind_N, part.at_N, signs_at(part.code_N, part.kind_N)):
-            yield _squeezed(_Part(*read), Way.SIGNS)
+        for words in read_signs(part.code_N, part.kind_N, part.at_N, signs_at(part.code_N, part.kind_N)):
+            yield _squeezed(_Part(*words), Way.SIGNS)
     first_R, _ = _leet_runs(whole)
     if not len(first_R):
         return

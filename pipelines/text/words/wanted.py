@@ -64,13 +64,16 @@ class Plan:
                 elif entry.pinyin is not False:
                     pinyin.setdefault(literal, []).append(wanted)
             patterns += [(folded_regex(regex), Wanted(entry, title, regex, unless)) for regex in entry.regexes]
-            patterns += [(sign_regex(term), Wanted(entry, title, term, unless)) for term in entry.terms if has_sign(term)]
+            patterns += [
+                (sign_regex(term), Wanted(entry, title, term, unless)) for term in entry.terms if has_sign(term)
+            ]
         spelled = sorted({each.chars for wanted in pinyin.values() for each in wanted})
         syllables = Syllables.of(spelled) if spelled else None
         sounds = Sounds.of({each.chars for each in heard}) if heard else None
         sound = dict[str, list[Wanted]]()
-        for each in heard if sounds else ():
-            sound.setdefault(sounds.literal(each.reading), []).append(each)
+        for each in heard:
+            if sounds:
+                sound.setdefault(sounds.literal(each.reading), []).append(each)
         return cls(_fixed(literals), _fixed(pinyin), tuple(patterns), syllables, _fixed(sound), sounds)
 
 

@@ -127,7 +127,10 @@ def how_common(terms: Iterable[str], least: float) -> list[tuple[str, float]]:
     """Terms of one or two letters, and in what share of harmless lines each stands, the most common first."""
     short = [term for term in terms if len(term) <= SHORT]
     lines = _harmless()
-    shares = [(term, sum(form in line for line in lines) / len(lines)) for term, form in zip(short, normal_forms(short), strict=True)]
+    shares = [
+        (term, sum(form in line for line in lines) / len(lines))
+        for term, form in zip(short, normal_forms(short), strict=True)
+    ]
     alone = [(term, share) for term, share in shares if share >= least or len(term) == 1]
     return sorted(alone, key=lambda each: (-each[1], each[0]))
 
@@ -141,6 +144,13 @@ def _harmless() -> list[str]:
 def lexicon_text(name: str, terms: Sequence[str], given: Mapping[str, object]) -> str:
     """A lexicon of one entry as TOML."""
     values = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not False]
-    lines = [f"name = {json.dumps(name, ensure_ascii=False)}", 'version = "1.0.0"', "", "[[entry]]", *values, "terms = ["]
+    lines = [
+        f"name = {json.dumps(name, ensure_ascii=False)}",
+        'version = "1.0.0"',
+        "",
+        "[[entry]]",
+        *values,
+        "terms = [",
+    ]
     lines += [f"    {json.dumps(term, ensure_ascii=False)}," for term in terms]
     return "\n".join([*lines, "]", "[entry.examples]", "match = []", "pass = []", ""])
