@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pipelines.text.transcripts import JOIN, TranscriptLine
 from pipelines.text.words.hits import Hit
+from pipelines.text.words.views import Way
 
 REACH = 60  # characters of each of two lines: no term is longer
 
@@ -35,6 +36,8 @@ def is_joined(text: str) -> bool:
 
 
 def over_the_join(text: str, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits that count: all of a line, and of two lines those that are certain and lie over the join."""
+    """The hits that count: all of a line; of two lines those that are certain, lie over the join and are no sound."""
     at = text.find(JOIN)
-    return [hit for hit in hits if hit.certain and hit.start < at < hit.end - 1] if at >= 0 else list(hits)
+    if at < 0:
+        return list(hits)
+    return [hit for hit in hits if hit.certain and hit.how is not Way.SOUND and hit.start < at < hit.end - 1]

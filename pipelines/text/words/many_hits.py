@@ -92,7 +92,7 @@ def hits_of(places: Places, simple: Simple, found: list[list[Hit]]) -> None:
         for which, number, start, end in zip(
             part.which_E.tolist(), part.number_E.tolist(), part.start_E.tolist(), part.end_E.tolist(), strict=True
         ):
-            found[number].append(Hit(*simple.says_L[which], start, end, Way.PLAIN))
+            found[number].append(Hit._make((*simple.says_L[which], start, end, Way.PLAIN)))
     for number in disputed:
         found[number] = standing(found[number])
     for number in set(places.number_E.tolist()) - disputed:

@@ -80,7 +80,7 @@ class TextMatcher(ABC):
         """Every occurrence that needs a second look; here all of them do."""
         return self.find_literals(view)
 
-    def add_many(self, batch: Batch, found: list[list[Hit]]) -> None:
+    def add_many(self, batch: Batch, found: list[list[Hit]]) -> None:  # noqa: B027 - most leave out nothing
         """Add the hits of what `find_in` has left out; here nothing."""
 
     def may_be_lowered(self, text: str) -> bool:  # noqa: ARG002 - a faster matcher looks

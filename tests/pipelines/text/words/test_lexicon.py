@@ -84,7 +84,7 @@ def test_lexicons_can_be_pickled(write):
         ('terms = ["casino night"]', "", "regexes"),
         ('["casino night"]', '"casino night"', "terms is 'casino night', wanted a list of texts in quotes"),
         ('"casino night"', '"casino night", "ＣＡＳＩＮＯ  night"', "'casino night', .* stand in it twice"),
-        ('"casino night"', '"t.me/"', r"term 't.me/' has '\.', '/', wanted letters, digits"),
+        ('"casino night"', '"t|me/"', r"term 't\|me/' has '/', '\|', wanted letters, digits"),
         ('"casino night"', '"x"', "term 'x' is too short, wanted a Chinese character or two letters"),
         ('"casino night"', '"!!"', "wanted letters, digits"),
         ('"casino night"', f'"{"a" * 70}"', "has 70 characters, wanted at most 64"),
