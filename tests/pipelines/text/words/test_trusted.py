@@ -28,7 +28,7 @@ def worth(matcher, text):
     "text",
     [
         "围欣 abc12345", "想要资料的加我薇芯", "佳威芯领资料", "快嘉薇欣", "姐妹们家微信",  # of one sound
-        "电话壹柒陆零零三三九九二一", "幺三八洞洞幺幺二二勾拐", 
+        "电话壹柒陆零零三三九九二一", "幺三八洞洞幺幺二二勾拐",
         "call me at triple five oh one two three four",  # in words
         "✚V领", "╋薇", "加💚", "🐧群 123456", "进✈️群看", "点击🔗领取资料 加v", "tap the 🔗 in my bio",  # as signs
         "微信abc12345", "vx kefu888", "加我 lili2026",  # without a colon
