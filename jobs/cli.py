@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": "keys of those who may call the service: create, revoke, list",
     "subtitles": "write what a video says or shows as WebVTT",
     "bank": "the reference bank: add, remove, disable, enable, list, stats, export",
+    "lexicon": "make a lexicon of a word list, and try lexicons on lines",
     "models": "list, pull, register, promote and fit models",
     "nightly": "run every night that is due, missed ones too",
     "schedule": "that schedule as a cron entry or a Kubernetes manifest",

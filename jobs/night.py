@@ -31,9 +31,10 @@ from pipelines.pieces import Pieces, sweep
 from pipelines.places import Place, exists, make, read_bytes, write_table, write_text
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.run import hash_contents, refuse_unshared
+from pipelines.text.neighbours import texts_of
 from pipelines.text.night import read_texts, reader_of, reading_stage
 from pipelines.text.readings import Readings
-from pipelines.text.transcripts import lines_of_night
+from pipelines.text.transcripts import videos_of_night
 
 if TYPE_CHECKING:
     from jobs.matching import Matching
@@ -211,8 +212,8 @@ def _read(
     """Read what is said, shown and written, with the recipe's lexicons and text models."""
     if recipe.lexicons is None or readings is None:
         return None
-    lines = lines_of_night(watch.folder / "manifest.parquet", contents, pieces)
-    texts = list(dict.fromkeys(line.text for _, _, line in lines))
+    videos = videos_of_night(watch.folder / "manifest.parquet", contents, pieces)
+    texts = list(dict.fromkeys(text for _, _, lines in videos for text in texts_of(lines)))
     with watch.step("reading", len(texts)) as step:
         return read_texts(texts, recipe.bundle, recipe.lexicons, readings, read_machine(resources), step.advance)
 

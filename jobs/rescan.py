@@ -27,9 +27,10 @@ from pipelines.copyright.matched import Matched, matches_folder
 from pipelines.places import Place, exists, listed, place
 from pipelines.risk.judge import Night, Tally, judge_night
 from pipelines.risk.policy import Policy, load_policy
+from pipelines.text.neighbours import texts_of
 from pipelines.text.night import read_words_again
 from pipelines.text.readings import Reader, Readings
-from pipelines.text.transcripts import lines_of_night
+from pipelines.text.transcripts import videos_of_night
 from pipelines.text.words.lexicon import Lexicons, with_shipped
 
 EXAMPLES = """examples:
@@ -171,7 +172,8 @@ def _read_again(night: Night, lexicons: Lexicons) -> Readings:
     earlier = night.readings or Readings(night.pieces.folder / "text" / "none")
     reader = replace(earlier.reader or Reader(""), lexicons=lexicons.id)
     readings = Readings.made_by(reader, night.pieces.folder / "text")
-    texts = [line.text for _, _, line in lines_of_night(night.manifest, night.contents, night.pieces)]
+    videos = videos_of_night(night.manifest, night.contents, night.pieces)
+    texts = [text for _, _, lines in videos for text in texts_of(lines)]
     return read_words_again(texts, lexicons, earlier, readings)
 
 

@@ -32,6 +32,7 @@ from pipelines.serving.looking import failure, sampling_for
 from pipelines.serving.opened import Opened
 from pipelines.serving.waves import Took
 from pipelines.storage import content_hash
+from pipelines.text.neighbours import texts_of
 from pipelines.text.told import Others
 from pipelines.text.transcripts import TRANSCRIPTS, spoken_and_shown
 
@@ -168,7 +169,7 @@ class Inspection:
         heard = self.looks & {Look.OCR, Look.SPEECH}
         spoken = spoken_and_shown(pieces, pieces.contents).get(pieces.sha256, []) if heard else []
         try:
-            read = self.by.read.of(self.texts, [line.text for line in spoken])
+            read = self.by.read.of(self.texts, texts_of(spoken))
             return Words(HeldReadings(self.by.reader, read), NOBODY)
         except Refused:
             raise

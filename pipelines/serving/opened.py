@@ -20,6 +20,7 @@ from pipelines.serving.ahead import ReadAhead, Texts
 from pipelines.serving.contract import Look, Refused, Upload
 from pipelines.serving.looking import Group, night_of, stages_of
 from pipelines.serving.waves import Aside
+from pipelines.text.neighbours import texts_of
 from pipelines.text.night import reader_of
 from pipelines.text.read import Read, ReadTexts
 from pipelines.text.readings import Reader
@@ -122,7 +123,7 @@ class Opened:
         """Announce what it says, to be read before its turn where others are read; None where nobody reads it."""
         if self.read is None or Look.TEXT not in upload.looks:
             return None
-        return self.read.expect(list(dict.fromkeys(line.text for line in written(upload.row(), 0))))
+        return self.read.expect(list(dict.fromkeys(texts_of(written(upload.row(), 0)))))
 
     def forget(self, texts: Texts | None) -> None:
         """The upload it belongs to has gone or has been answered."""

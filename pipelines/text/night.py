@@ -13,6 +13,7 @@ from model_registry.models.text.heads import Heads
 from pipelines.local.pool import engine_waits
 from pipelines.run import look
 from pipelines.stage import run_local
+from pipelines.text.neighbours import over_the_join
 from pipelines.text.read import TEXTS, ReadTexts
 from pipelines.text.readings import Reader, Readings, readings_table
 from pipelines.text.tiers import Band
@@ -85,6 +86,7 @@ def read_words_again(texts: Iterable[str], lexicons: Lexicons, earlier: Readings
     """Tier 1 with other lexicons; what the words mean is known from an earlier reading and no model runs."""
     todo = readings.unread(texts)
     if todo:
-        hits = Matcher(lexicons).match(todo)
+        matched = Matcher(lexicons).match(todo)
+        hits = [over_the_join(text, found) for text, found in zip(todo, matched, strict=True)]
         readings.write(readings_table(todo, hits, [earlier.meaning(text) for text in todo]))
     return readings

@@ -13,6 +13,7 @@ from model_registry.model import ModelRef, predict_all
 from pipelines.places import place
 from pipelines.predict import loaded
 from pipelines.stage import Stage, Work
+from pipelines.text.neighbours import is_joined, over_the_join
 from pipelines.text.readings import readings_table, write_piece
 from pipelines.text.tiers import Bands, needs_meaning
 from pipelines.text.words.characters import simplified
@@ -59,8 +60,8 @@ class ReadTexts(Stage):
         gc.freeze()  # what is loaded stays: walking it at each collection halved the speed of some batches
 
         def read(texts: Sequence[str]) -> pa.Table:
-            hits = matcher.match(texts)
-            asked = [i for i, found in enumerate(hits) if needs_meaning(found)]
+            hits = [over_the_join(text, found) for text, found in zip(texts, matcher.match(texts), strict=True)]
+            asked = [i for i, found in enumerate(hits) if needs_meaning(found) and not is_joined(texts[i])]
             scores: list[Mapping[str, float] | None] = [None] * len(texts)
             if meaning and asked:
                 for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):

@@ -10,9 +10,10 @@ from pipelines.pieces import Pieces
 from pipelines.risk.signals import Signal
 from pipelines.speech.voices import KnownVoices, Vectors, voices_of
 from pipelines.text.context import Circumstances, first_level, seen_levels, settle_doubt
+from pipelines.text.neighbours import joined
 from pipelines.text.readings import Readings, key_of
 from pipelines.text.tiers import Bands, Reading
-from pipelines.text.transcripts import SAID, NightLine, TranscriptLine
+from pipelines.text.transcripts import JOIN, SAID, NightLine, TranscriptLine
 
 REGEX = set("\\[](){}|?*+^$")
 MOST_MARKS = 5  # words that a detail names
@@ -58,6 +59,7 @@ def tell(lines: Sequence[TranscriptLine], readings: Readings, video: Video, othe
     """Read a video's lines in the light of everything around them."""
     bands: Bands = readings.reader.thresholds if readings.reader else {}
     read = [(place, line, reading) for place, line in enumerate(lines) for reading in readings.of(line.text)]
+    read += _over_two_lines(lines, readings, {reading.label for _, _, reading in read if reading.settled})
     around = Circumstances(
         seen=seen_levels(video.seen),
         account_risk=video.risk,
@@ -70,6 +72,15 @@ def tell(lines: Sequence[TranscriptLine], readings: Readings, video: Video, othe
         for place, line, reading in read
     ]
     return [_signal(line, reading) for line, reading in weighed if reading]
+
+
+def _over_two_lines(
+    lines: Sequence[TranscriptLine], readings: Readings, known: set[str]
+) -> list[tuple[int, TranscriptLine, Reading]]:
+    """What two neighbours say together of labels that no line settles alone."""
+    pairs = [(pair, reading) for pair in joined(lines) for reading in readings.of(pair.text)]
+    fresh = [(pair, reading) for pair, reading in pairs if reading.label not in known]
+    return [(-1, replace(pair, text=pair.text.replace(JOIN, " ")), reading) for pair, reading in fresh]
 
 
 def _settled_elsewhere(read: Sequence[tuple[int, Reading]]) -> dict[int, frozenset[str]]:

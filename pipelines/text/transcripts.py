@@ -15,11 +15,13 @@ from pipelines.ocr.merge import join_windows
 from pipelines.pieces import Pieces
 from pipelines.places import Place, opened
 
+JOIN = "\x1f"  # between two lines that are read as one; no line has it itself
 SAID, SHOWN, WRITTEN = "Voice", "OCR", "Text"  # forms of a line
 KIND_OF = {SAID: "said", SHOWN: "shown"}  # form -> kind of piece
 CONTENTS_AT_ONCE = 500
 LONGEST_UNIT = 400  # characters of a title or description that are read at once
-SENTENCE = re.compile(r"[^\n。！？!?；;…]+(?:[。！？!?；;…]+|\n|$)")
+# A sentence ends at its marks; one that has a letter, a digit or a sign right behind it may be a letter itself: "l!nk".
+SENTENCE = re.compile(r"(?:[^\n。！？!?；;…]|[!?;](?=[0-9A-Za-z@$_!|]))+(?:[。！？!?；;…]+|\n|$)")
 TRANSCRIPTS = pa.schema(
     [
         ("video_id", pa.string()),
@@ -80,7 +82,9 @@ def spoken_and_shown(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[
 def _line(row: dict[str, Any]) -> Line:
     """A stored LINE."""
     words = tuple(Word(**word) for word in row["words"] or ())
-    return Line(row["text"], row["confidence"], row["language"] or "", row["start_ms"], row["end_ms"], words)
+    return Line(
+        row["text"].replace(JOIN, " "), row["confidence"], row["language"] or "", row["start_ms"], row["end_ms"], words
+    )
 
 
 def written(row: dict[str, Any], duration_ms: int) -> list[TranscriptLine]:
@@ -91,7 +95,7 @@ def written(row: dict[str, Any], duration_ms: int) -> list[TranscriptLine]:
 
 def units(text: str) -> Iterator[str]:
     """Cut a text into sentences, and what is still too long into equal lengths."""
-    for sentence in (match.group().strip() for match in SENTENCE.finditer(text)):
+    for sentence in (match.group().strip() for match in SENTENCE.finditer(text.replace(JOIN, " "))):
         for start in range(0, len(sentence), LONGEST_UNIT):
             yield sentence[start : start + LONGEST_UNIT]
 
@@ -103,16 +107,24 @@ def manifest_rows(manifest: Place, at_once: int = CONTENTS_AT_ONCE) -> Iterator[
             yield batch.to_pylist()
 
 
-def lines_of_night(manifest: Place, contents: pa.Table, pieces: Pieces) -> Iterator[NightLine]:
-    """Yield (account, content, line) for every line of every video; who has no uploader is an account of its own."""
+def videos_of_night(
+    manifest: Place, contents: pa.Table, pieces: Pieces
+) -> Iterator[tuple[str, str | None, list[TranscriptLine]]]:
+    """Yield (account, content, lines) of every video; who has no uploader is an account of its own."""
     whose = dict(zip(contents["video_id"].to_pylist(), contents["content_sha256"].to_pylist(), strict=True))
     for rows in manifest_rows(manifest):
         hashed = {whose.get(row["video_id"]) or "" for row in rows}
         lines = spoken_and_shown(pieces, hashed & pieces.contents.keys())
         for row in rows:
-            sha256, account = whose.get(row["video_id"]), account_of(row)
-            for line in [*lines.get(sha256 or "", ()), *written(row, 0)]:
-                yield account, sha256, line
+            sha256 = whose.get(row["video_id"])
+            yield account_of(row), sha256, [*lines.get(sha256 or "", ()), *written(row, 0)]
+
+
+def lines_of_night(manifest: Place, contents: pa.Table, pieces: Pieces) -> Iterator[NightLine]:
+    """Yield (account, content, line) for every line of every video."""
+    for account, sha256, lines in videos_of_night(manifest, contents, pieces):
+        for line in lines:
+            yield account, sha256, line
 
 
 def account_of(row: dict[str, Any]) -> str:

@@ -6,24 +6,28 @@ cheap because finds are rare.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.text.words.characters import Kind, kind_of
+from pipelines.text.words.characters import Kind, kind_of, simplified
 from pipelines.text.words.hits import Hit
 from pipelines.text.words.lexicon import Boundary
 from pipelines.text.words.normalise import Folded, as_text, fold
+from pipelines.text.words.numbers import can_be_called
 from pipelines.text.words.views import View, Way, squeezed
 from pipelines.text.words.wanted import Wanted
 
 LONGEST_GAP = 4  # characters between two of a term
 LOOSE = frozenset(" ,;:!?、。…")  # what prose has between words; other marks within a word are no accident
-ENDERS = frozenset(";!?。…")  # one of these ends a sentence, several are decoration
+DOTS = frozenset(".。·")
+ENDERS = frozenset(",:;!?、。…")  # one of these parts clauses, several are decoration
 WHOLLY_PINYIN, PARTLY_PINYIN = 6, 5  # letters from which on a term's pinyin is no accident
 
 
@@ -35,6 +39,7 @@ class Batch:
     folded: Folded
     main: View
     views: list[View] = field(default_factory=list)  # the matcher's, which knows which it needs
+    many: list[Any] = field(default_factory=list)  # the matcher's too: finds that wait for the others of their texts
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Batch:
@@ -58,9 +63,14 @@ class Batch:
         source_N = self.folded.source_N
         return number, int(source_N[start]) - first, int(source_N[end - 1]) + 1 - first
 
+    def own(self, number: int) -> tuple[str, NDArray[np.int32]]:
+        """The normal form of one text, and where in it each character stands."""
+        first, past = self.folded.edges[number : number + 2].tolist()
+        return self.plain[first + 1 : past], self.folded.source_N[first + 1 : past] - self.folded.start_T[number]
+
     def place_of(self, view: View) -> NDArray[np.int32]:
         """Where in `plain` each of a view's characters stands."""
-        return self.main.at_M[view.at_M] if view.way is Way.PINYIN else view.at_M
+        return self.main.at_M[view.at_M] if view.way in (Way.PINYIN, Way.SOUND) else view.at_M
 
     def parted(self, start: int, end: int) -> bool:
         """Whether the original has more there than [start, end) of `plain`."""
@@ -77,12 +87,14 @@ class Batch:
 
 def hit_of_pattern(batch: Batch, wanted: Wanted, start: int, end: int) -> tuple[int, Hit] | None:
     """The text's number and the hit for [start, end) of `plain`, unless the context allows it."""
+    if wanted.entry.number and not can_be_called(batch.plain, start, end):
+        return None
     return None if _excused(batch, wanted, start, end) else _hit(batch, wanted, start, end, Way.PLAIN)
 
 
 def hit_of_literal(batch: Batch, view: View, wanted: Wanted, start: int, end: int) -> tuple[int, Hit] | None:
     """The text's number and the hit for a literal at [start, end) of a view, if it is the term and does count."""
-    look = _pinyin if wanted.reading else _written
+    look = {Way.PINYIN: _pinyin, Way.SOUND: _heard}.get(view.way, _written)
     found = look(batch, view, wanted, start, end)
     if found is None or _excused(batch, wanted, found[0], found[1]):
         return None
@@ -94,9 +106,19 @@ def _hit(batch: Batch, wanted: Wanted, start: int, end: int, way: Way) -> tuple[
     entry, found = wanted.entry, batch.texts[number][first:past]
     if way is Way.PLAIN and found.casefold() != batch.plain[start:end]:
         way = Way.FOLDED
-    return number, Hit(
-        entry.label, entry.severity, entry.certain, entry.score, wanted.lexicon, wanted.term, first, past, way
-    )
+    certain, score = entry.certain, entry.score
+    if entry.disguised is not None and _on_purpose(way, found, batch.plain[start:end]):
+        certain, score = True, entry.disguised
+    return number, Hit(entry.label, entry.severity, certain, score, wanted.lexicon, wanted.term, first, past, way)
+
+
+def _on_purpose(way: Way, found: str, folded: str) -> bool:
+    """Whether somebody hid a term: traditional characters and spaces hide nothing."""
+    if way is Way.FOLDED:
+        return simplified(found).casefold() != folded
+    if way is Way.SQUEEZED:
+        return any(kind_of(char) == Kind.GAP for char in folded) or bool(re.search(r"(?:\b\w ){2}\w\b", found))
+    return way is not Way.PLAIN
 
 
 def _excused(batch: Batch, wanted: Wanted, start: int, end: int) -> bool:
@@ -114,9 +136,13 @@ def _written(batch: Batch, view: View, wanted: Wanted, start: int, end: int) -> 
         return None
     places, after = view.at_M[start:end].tolist(), int(view.at_M[end])
     past = places[-1] + 1
+    if view.way is Way.SIGNS and (places[0] == view.at_M[start - 1] or places[-1] == after):
+        return None  # half of a sign's word
     while view.way is not Way.PLAIN and past < after and batch.plain[past] == batch.plain[past - 1]:
         past += 1  # the rest of a letter's repetitions
-    if not _bounded(view, wanted, start, end, after == past):
+    if wanted.dotted and not _is_address(batch, places, wanted.dotted):
+        return None
+    if not _bounded(batch, view, wanted, start, end, after == past):
         return None
     if batch.plain[places[0] : past] == wanted.text and not batch.parted(places[0], past):
         return (places[0], past, Way.PLAIN) if view.way is Way.PLAIN else None  # the main view has it
@@ -137,6 +163,15 @@ def _written(batch: Batch, view: View, wanted: Wanted, start: int, end: int) -> 
     return places[0], past, way
 
 
+def _is_address(batch: Batch, places: list[int], dotted: tuple[bool, ...]) -> bool:
+    """Whether the dots of an address stand there, and it is not the end or the beginning of another one."""
+    between = [batch.plain[one + 1 : other] for one, other in pairwise(places)]
+    dots = all(bool(DOTS & set(gap)) == dot for gap, dot in zip(between, dotted, strict=True))
+    before, after = batch.plain[places[0] - 1], batch.plain[places[-1] + 1 : places[-1] + 3]
+    goes_on = after[:1] == "-" or (after[:1] == "." and after[1:].isalnum())
+    return dots and before != "-" and not goes_on
+
+
 def _goes_on(view: View, end: int) -> bool:
     """Whether a Latin word goes on: what most finds fail at, seen at the least cost."""
     last, after = view.text[end - 1], view.text[end]
@@ -146,7 +181,7 @@ def _goes_on(view: View, end: int) -> bool:
 def _way(plain: str, view: View, start: int, places: list[int], once: bool) -> Way:
     """Which disguise was undone, gaps aside; `once`: no letter was repeated."""
     if any(plain[place] != view.text[start + index].lower() for index, place in enumerate(places)):
-        return Way.LEET
+        return Way.SIGNS if view.way is Way.SIGNS else Way.LEET
     return Way.PLAIN if once else Way.STRETCHED
 
 
@@ -154,9 +189,14 @@ def _beside_chinese(letters: str, index: int) -> bool:
     return Kind.HAN in (kind_of(letters[index]), kind_of(letters[index + 1]))
 
 
-def _bounded(view: View, wanted: Wanted, start: int, end: int, touches: bool) -> bool:
+def _kind(batch: Batch, view: View, at: int) -> int:
+    """The kind of a view's character; a sign that stands for a word is one by itself."""
+    return kind_of(batch.plain[view.at_M[at]] if view.way is Way.SIGNS else view.text[at])
+
+
+def _bounded(batch: Batch, view: View, wanted: Wanted, start: int, end: int, touches: bool) -> bool:
     """Whether a term does not go on: letters beside letters are one word, digits beside digits one number."""
-    before, first, last, after = (kind_of(view.text[at]) for at in (start - 1, start, end - 1, end))
+    before, first, last, after = (_kind(batch, view, at) for at in (start - 1, start, end - 1, end))
     starts = view.at_M[start] - view.at_M[start - 1] > 1 or not _one_word(before, first)
     ends = not touches or not _one_word(last, after)
     boundary = wanted.entry.boundary
@@ -225,6 +265,18 @@ def _pinyin(batch: Batch, view: View, wanted: Wanted, start: int, end: int) -> t
     if any(after - one > LONGEST_GAP + 1 for one, after in pairwise(places)):
         return None
     return places[0], places[-1] + 1, Way.PINYIN
+
+
+def _heard(batch: Batch, view: View, wanted: Wanted, start: int, end: int) -> tuple[int, int, Way] | None:
+    """A term of which some characters are others of the same sound; the main view has the term itself."""
+    first, last = int(view.at_M[start]), int(view.at_M[end - 1])
+    if batch.main.text[first : last + 1] == wanted.chars:
+        return None
+    places = batch.main.at_M[first : last + 1].tolist()
+    gaps = [batch.plain[one + 1 : other] for one, other in pairwise(places)]
+    if any(len(gap) > LONGEST_GAP or ENDERS & set(gap) for gap in gaps):
+        return None
+    return places[0], places[-1] + 1, Way.SOUND
 
 
 def _whole_words(main: View, first: int, last: int) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.text.words.views import Way
 
 MOST_HITS = 1000  # of one text; a text that repeats a term for a megabyte says no more after these
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A term or a regex of a lexicon in a text."""
+class Hit(NamedTuple):
+    """A term or a regex of a lexicon in a text; a tuple, because raw word lists have a dozen of them a text."""
 
     label: str
     severity: int

@@ -21,13 +21,12 @@ from model_registry.labels import taxonomy
 from pipelines.risk.kinds import Kind, hold_to, is_number, is_tables, is_text, is_whole, one_of
 from pipelines.text.words.normalise import VERSION, normal_forms
 from pipelines.text.words.patterns import folded_regex
+from pipelines.text.words.terms import check_term
 
 LEXICONS = Path(__file__).with_name("lexicons")
-LONGEST_TERM = 64  # characters
 MOST_TERMS = 200_000
 MOST_REGEXES = 2_000
 LARGEST_FILE = 32 * 2**20
-_IN_TERMS = " '’-%&,，、"  # beside letters and digits; the matcher steps over all but the percent sign
 Language = ("zh", "en", "any")
 
 
@@ -53,6 +52,9 @@ class Entry:
     unless: tuple[str, ...] = ()  # a hit inside or beside one of these does not count
     boundary: Boundary = Boundary.WORD
     pinyin: bool | None = None  # Chinese terms in Latin letters; None: where these are long enough to be no accident
+    sound: bool = False  # Chinese terms of three characters and more in others of the same sound, too
+    number: bool = False  # a regex counts only where its digits, or the words for them, are a number to call
+    disguised: float | None = None  # how sure a hit is that was disguised, and then certain; None: as sure as another
     match: tuple[str, ...] = ()  # examples in which this entry has a hit
     passes: tuple[str, ...] = ()  # examples in which it has none
 
@@ -63,24 +65,15 @@ class Entry:
             raise UsageError(f"severity is {self.severity}, wanted 1 to 5")
         if not 0 < self.score <= 1:
             raise UsageError(f"score is {self.score}, wanted more than 0 and at most 1")
+        if self.disguised is not None and not self.score <= self.disguised <= 1:
+            raise UsageError(f"disguised is {self.disguised}, wanted at least the score, {self.score}, and at most 1")
         if not self.terms and not self.regexes:
             raise UsageError("it has neither terms nor regexes, wanted at least one")
         written = (*self.terms, *self.unless)
         for term, text in zip(written, normal_forms(written), strict=True):
-            _check_term(term, text)
+            check_term(term, text)
         for regex in self.regexes:
             folded_regex(regex)
-
-
-def _check_term(term: str, text: str) -> None:
-    """Refuse what the matcher would not find, or find everywhere; `text` is the term's normal form."""
-    if len(text) > LONGEST_TERM:
-        raise UsageError(f"term {term[:30] + '...'!r} has {len(text)} characters, wanted at most {LONGEST_TERM}")
-    if odd := sorted({char for char in text if not char.isalnum() and char not in _IN_TERMS}):
-        wanted = "letters, digits, spaces, hyphens, apostrophes, commas and the percent sign; a regex may have others"
-        raise UsageError(f"term {term!r} has {', '.join(map(repr, odd))}, wanted {wanted}")
-    if not (letters := [char for char in text if char.isalnum()]) or (len(letters) == 1 and letters[0].isascii()):
-        raise UsageError(f"term {term!r} is too short, wanted a Chinese character or two letters or digits at least")
 
 
 @dataclass(frozen=True)
@@ -148,6 +141,9 @@ _ENTRY_KEYS = {
     "unless": _TEXTS,
     "boundary": one_of(Boundary),
     "pinyin": _FLAG,
+    "sound": _FLAG,
+    "number": _FLAG,
+    "disguised": Kind("a number from the score to 1", is_number),
     "examples": Kind("a table with match and pass", lambda value: isinstance(value, dict), required=True),
 }
 _EXAMPLE_KEYS = {"match": _TEXTS, "pass": _TEXTS}

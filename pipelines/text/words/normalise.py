@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.text.words.characters import BREAK, CODES, DROPPED, KIND_SHIFT, Kind, Tables, tables
 
 CODE_BITS = np.uint32((1 << KIND_SHIFT) - 1)
-VERSION = "1"  # of the normal form: another one finds other hits in the same text
+VERSION = "2"  # of the normal form: another one finds other hits in the same text
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Folded:
     kind_N: NDArray[np.uint8]  # of Kind
     source_N: NDArray[np.int32]  # index into the joined originals, ascending
     start_T: NDArray[np.int64]  # where each text starts in the joined originals
+    original_M: NDArray[np.uint32]  # the joined originals
+
+    @cached_property
+    def changed_before(self) -> NDArray[np.int64]:
+        """[N + 1], before each character how many are another one than in the original."""
+        return np.concatenate([[0], np.cumsum(self.code_N != self.original_M[self.source_N])])
 
     @cached_property
     def edges(self) -> NDArray[np.int64]:
@@ -54,7 +60,7 @@ class Folded:
     def only(self, keep_N: NDArray[np.bool_]) -> Folded:
         """The same without some characters."""
         kept = np.flatnonzero(keep_N)
-        return Folded(self.code_N[kept], self.kind_N[kept], self.source_N[kept], self.start_T)
+        return Folded(self.code_N[kept], self.kind_N[kept], self.source_N[kept], self.start_T, self.original_M)
 
 
 def normalise(text: str) -> Normalised:
@@ -92,7 +98,7 @@ def fold(texts: Sequence[str]) -> Folded:
     if code_N.max() >= CODES:
         code_N, source_N = _expanded(code_N, known)
         kind_N = known.kind[code_N]
-    folded = Folded(code_N, kind_N, source_N, start_T)
+    folded = Folded(code_N, kind_N, source_N, start_T, original_N)
     if not code_N.all():
         folded = folded.only(code_N != DROPPED)
     if (folded.kind_N == Kind.MARK).any():
@@ -122,7 +128,7 @@ def _without_stray_marks(folded: Folded) -> Folded:
     base_N = np.maximum.accumulate(np.where(mark_N, 0, np.arange(len(mark_N))))
     stray_N = mark_N & (folded.kind_N[base_N] != Kind.LETTER)
     kind_N = np.where(mark_N, np.uint8(Kind.LETTER), folded.kind_N)
-    return Folded(folded.code_N, kind_N, folded.source_N, folded.start_T).only(~stray_N)
+    return Folded(folded.code_N, kind_N, folded.source_N, folded.start_T, folded.original_M).only(~stray_N)
 
 
 def _unmasked(folded: Folded, original_N: NDArray[np.uint32], known: Tables) -> Folded:
@@ -144,7 +150,7 @@ def _unmasked(folded: Folded, original_N: NDArray[np.uint32], known: Tables) -> 
     read_N = (seems_N > 0) & (mixed_N | masked_N)
     code_N = np.where(read_N, seems_N, folded.code_N).astype(np.uint32)
     kind_N = np.where(read_N, np.uint8(Kind.LATIN), folded.kind_N)
-    return Folded(code_N, kind_N, folded.source_N, folded.start_T)
+    return Folded(code_N, kind_N, folded.source_N, folded.start_T, folded.original_M)
 
 
 def _runs(inside_N: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,8 +1,12 @@
-"""Regexes of a lexicon: the part of Python's dialect whose cost is known beforehand, rewritten for folded texts.
+r"""Regexes of a lexicon: the part of Python's dialect whose cost is known beforehand, rewritten for folded texts.
 
 Hyperscan matches in time linear in the text whatever the regex (Wang et al., "Hyperscan: A Fast Multi-pattern Regex
 Matcher for Modern CPUs", NSDI 2019), but compiling one may take for ever. So every repetition has an end, and what a
 regex unrolls to is bounded. What matches no text, or an edge between two of them, is refused or rewritten.
+
+`\w` and `\W` mean letters and digits of every script, as in Python. `\b` beside a to z is an edge of words of a to z,
+so that Chinese, which has no spaces, may stand beside it. Beside letters of other alphabets it means what Python means
+at the start or the end of a regex, and is refused elsewhere, because Hyperscan has no such edge.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ import hyperscan
 
 from model_registry.errors import UsageError
 from pipelines.text.words.characters import CODES, DROPPED, tables
+from pipelines.text.words.edges import Edge, boundary, category, closing, edge_sign, is_edge, is_word, opening
 
 LONGEST_SOURCE = 500  # characters
 MOST_REPEATS = 64
 MOST_POSITIONS = 600  # characters, when every repetition is written out
 DEEPEST = 12  # groups within groups
-_CLASSES = {"CATEGORY_DIGIT": "0-9", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "a-z0-9_"}
-_EDGES = {"AT_BEGINNING": "^", "AT_END": "$", "AT_BOUNDARY": r"\b", "AT_NON_BOUNDARY": r"\B"}
+_EDGES = {"AT_BEGINNING": "^", "AT_END": "$"}
 _WORDS = {
     "ASSERT": "a lookahead or lookbehind",
     "ASSERT_NOT": "a lookahead or lookbehind",
@@ -49,7 +53,7 @@ def folded_regex(source: str) -> str:
     if parsed.getwidth()[0] == 0:
         raise UsageError(f"regex {shown} matches the empty text, wanted one that needs a character")
     try:
-        out, positions = _sequence(parsed, 0)
+        out, positions = _whole(list(parsed))
     except UsageError as error:
         raise UsageError(f"regex {shown} has {error}") from error
     if positions > MOST_POSITIONS:
@@ -75,12 +79,44 @@ def database(expressions: Sequence[str], flags: int) -> hyperscan.Database:
     return base
 
 
+def _whole(items: list[Any]) -> tuple[str, int]:
+    """The whole regex; an edge of words of other alphabets at its start or end takes the character beside it."""
+    opens = is_edge(items[:1]) and boundary(items, 0) is Edge.OTHER
+    closes = is_edge(items[-1:]) and boundary(items, len(items) - 1) is Edge.OTHER
+    out, positions = _sequence(items[opens : len(items) - closes], 0)
+    return opening() * opens + out + closing() * closes, positions + opens + closes
+
+
+def trimmed(pattern: str, text: str, start: int, end: int) -> tuple[int, int]:
+    """Where a match lies without the characters that stand beside its words and were taken with it."""
+    opens = pattern.startswith(opening()) and not is_word(text[start])
+    closes = pattern.endswith(closing()) and not is_word(text[end - 1])
+    return start + opens, end - closes
+
+
 def _sequence(items: Sequence[Any], depth: int) -> tuple[str, int]:
     """The regex of some nodes, and how many characters they unroll to."""
     if depth > DEEPEST:
         raise UsageError(f"groups more than {DEEPEST} deep")
-    parts = [_node(str(kind), value, depth) for kind, value in items]
+    parts = [
+        (_edge(items, at), 0) if is_edge([item]) else _node(str(item[0]), item[1], depth)
+        for at, item in enumerate(items)
+    ]
     return "".join(part for part, _ in parts), sum(size for _, size in parts)
+
+
+def _edge(items: Sequence[Any], at: int) -> str:
+    """An edge of words within a regex; raises UsageError where it would not mean what Python means."""
+    sign = edge_sign(items[at])
+    found = boundary(items, at)
+    if found is Edge.ASCII:
+        return sign
+    if found is Edge.ALWAYS and sign == r"\b":
+        return ""
+    if found is Edge.CHINESE:
+        raise UsageError(f"{sign} beside Chinese, which is written without spaces; leave it out")
+    wanted = r"wanted \b at the start or the end of the regex, or none"
+    raise UsageError(f"{sign} where letters outside a to z may be, {wanted}")
 
 
 def _node(kind: str, value: Any, depth: int) -> tuple[str, int]:
@@ -132,7 +168,7 @@ def _class(items: Sequence[Any]) -> str:
     """A class in brackets; one that excludes never takes an edge between texts."""
     names = [str(kind) for kind, _ in items]
     if len(items) == 1 and str(items[0][1]).startswith("CATEGORY_NOT_"):
-        return rf"[^{_CLASSES[str(items[0][1]).replace('_NOT', '')]}\n]"
+        return rf"[^{category(str(items[0][1]).replace('_NOT', ''))}\n]"
     members = [_member(str(kind), value) for kind, value in items if str(kind) != "NEGATE"]
     single = "".join(member for member in members if not member.startswith("(?:"))
     several = [member for member in members if member.startswith("(?:")]
@@ -151,8 +187,8 @@ def _member(kind: str, value: Any) -> str:
         if last < first:
             raise UsageError(f"the range {chr(value[0])}-{chr(value[1])}, which folds to none")
         return f"{_escaped(chr(first))}-{_escaped(chr(last))}"
-    if str(value) in _CLASSES:
-        return _CLASSES[str(value)]
+    if not str(value).startswith("CATEGORY_NOT_"):
+        return category(str(value))
     raise UsageError("a class within a class that says what is not in it, such as [\\W\\d]")
 
 

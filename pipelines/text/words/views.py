@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.text.words.characters import CODES, Kind
 from pipelines.text.words.normalise import Folded, as_text
+from pipelines.text.words.signs import read_signs, signs_at
 
 SPELLED_GAP = 3  # characters at most between letters that stand alone, as in "w . e . c . h . a . t"
 STRETCHED = 3  # a letter this often in a row is no spelling
@@ -39,7 +40,9 @@ class Way(StrEnum):
     SQUEEZED = "squeezed"  # with something between its letters
     STRETCHED = "stretched"  # with letters repeated
     LEET = "leet"  # with digits and signs for letters
+    SIGNS = "signs"  # with signs or emoji for words
     PINYIN = "pinyin"  # Chinese in Latin letters, wholly or partly
+    SOUND = "sound"  # with other Chinese characters of the same sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +78,13 @@ def squeezed(folded: Folded) -> View:
 
 
 def further(folded: Folded) -> Iterator[View]:
-    """Yield views of the texts, few as a rule, with digits among letters or with one letter three times in a row."""
+    """Yield views of the texts, few as a rule, that have a letter three times in a row, signs or digits for letters."""
     whole, edges = _whole(folded), folded.edges
     yield from _shortened(whole, edges, Way.STRETCHED)
+    if len(signs := signs_at(whole.code_N, whole.kind_N)):
+        part = _lines(whole, edges, signs)
+        for words in read_signs(part.code_N, part.kind_N, part.at_N, signs_at(part.code_N, part.kind_N)):
+            yield _squeezed(_Part(*words), Way.SIGNS)
     first_R, _ = _leet_runs(whole)
     if not len(first_R):
         return
