@@ -51,7 +51,7 @@ RECEIPTS = pa.schema(
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
 ORPHAN_S = 3600.0  # age of files without their `windows` from which on nobody is still writing them
-FORMAT = 3  # of features: 1 kept `frames` without views, and no peaks; 2 no lines
+FORMAT = 4  # of features: 1 kept `frames` without views, and no peaks; 2 no lines; 3 did not say of which sound
 KINDS = {
     "signals": SIGNAL,
     "views": VIEW,

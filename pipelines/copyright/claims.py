@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.copyright.picture.align import Span
 from pipelines.copyright.sound.index import AudioSpan
+from pipelines.tracks import name_of
 
 SLACK_MS = 2500  # picture and sound speak of the same stretch if their lines lie this close
 MIDDLE, STEEP = 1.2, 3.2  # of the gain of a picture span: score 1/2 at the first, rising with the second
@@ -27,6 +28,7 @@ class Match:
     speed: float = 1.0
     claim: int = 0  # matches of one content with the same number are one claim
     claim_score: float = 0.0  # what picture and sound come to together
+    track: str | None = None  # which sound of the upload: see pipelines/tracks.py
 
     def place(self, ms: float) -> float:
         """Where in the reference a time of the upload lies."""
@@ -42,7 +44,8 @@ def picture_match(span: Span) -> Match:
 
 def sound_match(span: AudioSpan) -> Match:
     """The same for sound, which scores itself."""
-    return Match("Audio", span.score, span.start_ms, span.end_ms, span.ref_start_ms, span.ref_end_ms, span.speed)
+    times = (span.start_ms, span.end_ms, span.ref_start_ms, span.ref_end_ms)
+    return Match("Audio", span.score, *times, span.speed, track=name_of(span.track))
 
 
 def claims(pictures: Sequence[Match], sounds: Sequence[Match], first: int = 0) -> list[Match]:

@@ -26,6 +26,7 @@ MATCH = pa.struct(
         ("speed", pa.float32()),  # reference seconds a second of the upload
         ("claim", pa.int32()),  # rows of one content with the same number are one claim
         ("claim_score", pa.float32()),  # what picture and sound come to together
+        ("track", pa.string()),  # which sound of the upload; null for pictures
     ]
 )
 MATCHES = pa.schema(
