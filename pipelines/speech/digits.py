@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from model_registry.model import Line, Word
 
-ENGLISH = dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True))
+ENGLISH = dict(
+    zip(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], "0123456789", strict=True)
+)
 ENGLISH |= dict.fromkeys(("nought", "oh", "o"), "0")
 TIMES = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 CHINESE = dict(zip("〇零洞一幺二两兩三四五六七八九", "000112223456789", strict=True))
