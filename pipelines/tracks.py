@@ -25,6 +25,11 @@ def channel_of(name: str, place: int) -> int:
     return 1 + CHANNELS.index(name) if name in CHANNELS else min(UNNAMED + place, SIDE - 1)
 
 
+def is_whole(number: int) -> bool:
+    """Whether it is a mix of several channels, and not one of them."""
+    return number % PER_TRACK in (MIX, SIDE)
+
+
 def name_of(number: int | None) -> str | None:
     """Say it to people: `1` for the mix of the first track, `2 FR` for the right channel of the second."""
     if not number:

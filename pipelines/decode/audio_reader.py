@@ -18,6 +18,7 @@ from pipelines.rows import AUDIO_HZ
 
 GAP_MS = 200  # a longer hole between timestamps is filled with silence
 BEYOND_MS = 1000  # sound may outlast the container's own word by so much
+STEREO = ("FL", "FR")  # two channels are left and right, also where a file does not say so
 LOWEST_HZ = 1000  # a rate that no recorder has would blow up in resampling
 
 
@@ -150,7 +151,8 @@ class _Resampler:
             self.setup, self.resampler = setup, None
         if frame:
             if self.resampler is None:
-                self.names = tuple(channel.name for channel in frame.layout.channels)
+                names = tuple(channel.name for channel in frame.layout.channels)
+                self.names = STEREO if len(names) == 2 else names
                 self.resampler = _at_16k(frame)
             parts += self._channels(self.resampler.resample(frame))
         return parts

@@ -29,8 +29,13 @@ _UNIT = re.compile(rf"({'|'.join(TIMES)})[\s-]+({_DIGIT}|\d)s?|({_DIGIT})|(\d+)"
 _SCALE = "十百千万萬亿億点點"  # beside one of these a digit is part of a written-out number
 
 
+_HEARD_AS_A = re.compile(r"(?<=\d)[\s,-]+(A{2,4})(?=[\s,-]*(?:\d|$|[.!?]))")
+
+
 def with_digits(line: Line) -> Line:
     """Write the numbers of a line in digits; the words that a number stands for become one."""
+    for match in reversed(list(_HEARD_AS_A.finditer(line.text))):  # `triple eight` is written down as AAA
+        line = _replaced(line, *match.span(1), "8" * len(match.group(1)))
     for pattern, digits_of in ((_SPOKEN, _english), (_SPOKEN_CHINESE, _chinese)):
         for match in reversed(list(pattern.finditer(line.text))):
             digits = digits_of(match, line.text)

@@ -1,11 +1,12 @@
 """Voices at twice their pitch and speed, a usual effect and disguise: listened to once more at half the speed.
 
-Voice activity does not take them for speech, or the speech model writes down nothing. Only where there is sound as
-strong as speech where speech lies, and no line was heard in all of it, is it worth a second time.
+Voice activity does not take them for speech, or the speech model writes down nonsense that it is unsure of. Only where
+there is sound as strong as speech where speech lies, and that is all that was heard, is it worth a second time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ FRAME = 1024  # samples, 64 ms
 LEAST_S = 0.6  # of sound in the band
 LEAST_DB = -50.0  # of full scale, in the band
 SURE = 0.6  # confidence of a line that only the second listening brought
+DOUBTFUL = 0.55  # mean confidence of what was heard first, below which it may be nonsense
 
 
 def worth_slowing(sound: Sound) -> bool:
@@ -33,6 +35,12 @@ def worth_slowing(sound: Sound) -> bool:
     power_N = spectrum_NB[:, low:high].sum(1) / (FRAME**2 / 8)
     loud_s = float((power_N > 10 ** (LEAST_DB / 10)).sum()) * FRAME / AUDIO_HZ
     return loud_s >= LEAST_S
+
+
+def is_doubtful(lines: Sequence[Line]) -> bool:
+    """Whether nothing was heard, or nothing that the model is sure of."""
+    letters = sum(len(line.text) for line in lines)
+    return sum(line.confidence * len(line.text) for line in lines) < DOUBTFUL * letters if letters else True
 
 
 def slowed(sound: Sound) -> Sound:

@@ -21,8 +21,9 @@ from pipelines.speech.digits import with_digits
 from pipelines.speech.guards import guarded
 from pipelines.speech.level import levelled
 from pipelines.speech.seams import Take, parts_of
-from pipelines.speech.slowed import SURE, quicker, slowed, worth_slowing
+from pipelines.speech.slowed import SURE, is_doubtful, quicker, slowed, worth_slowing
 from pipelines.stage import Stage, Work
+from pipelines.tracks import is_whole
 
 Sound = NDArray[np.int16]
 Lines = tuple[Line, ...]
@@ -67,9 +68,9 @@ def said_in_takes(vad: AnyModel, speech: AnyModel, takes: Sequence[Take]) -> lis
     parts = parts_of(vad, takes)
     loud = [levelled(part.sound) for part in parts]
     found = _heard(vad, speech, loud)
-    again = [place for place, lines in enumerate(found) if not lines and worth_slowing(loud[place])]
+    again = [place for place, lines in enumerate(found) if is_doubtful(lines) and worth_slowing(loud[place])]
     for place, lines in zip(again, _heard_slowed(vad, speech, [loud[place] for place in again]), strict=True):
-        found[place] = lines
+        found[place] = lines or found[place]
     said: list[list[Line]] = [[] for _ in takes]
     for part, lines in zip(parts, found, strict=True):
         said[part.take] += [with_digits(later(line, part.start_ms)) for line in lines]
@@ -99,16 +100,30 @@ def _heard_slowed(vad: AnyModel, speech: AnyModel, sounds: Sequence[Sound]) -> l
 
 
 def _cells(sounds: Sequence[WindowSound], said: Sequence[Lines], start_ms: int) -> list[dict[str, Any]]:
-    """The lines of a window's sounds; what several sounds say at once is written down once."""
+    """The lines of a window's sounds; what several say at once is written down once."""
+    every = [(sound.track, line) for sound, lines in zip(sounds, said, strict=True) for line in lines]
     kept: list[tuple[int, Line]] = []
-    for sound, lines in zip(sounds, said, strict=True):
-        kept += [(sound.track, line) for line in lines if not any(_same(line, other) for _, other in kept)]
+    for track, line in every:
+        if not _is_jumble(track, line, every) and not any(_same(line, other) for _, other in kept):
+            kept.append((track, line))
     return [_cell(later(line, start_ms), track) for track, line in kept]
 
 
+def _is_jumble(track: int, line: Line, every: Sequence[tuple[int, Line]]) -> bool:
+    """Whether a mix of channels was written down of which one was heard better by itself at that time."""
+    if not is_whole(track):
+        return False
+    beside = [(_together_ms(line, other), other) for own, other in every if own != track and not is_whole(own)]
+    return any(2 * ms >= line.end_ms - line.start_ms and other.confidence > line.confidence for ms, other in beside)
+
+
 def _same(line: Line, other: Line) -> bool:
-    together_ms = min(line.end_ms, other.end_ms) - max(line.start_ms, other.start_ms)
-    return together_ms > 0 and SequenceMatcher(None, line.text, other.text, autojunk=False).ratio() >= ALIKE
+    alike = SequenceMatcher(None, line.text, other.text, autojunk=False)
+    return _together_ms(line, other) > 0 and alike.ratio() >= ALIKE
+
+
+def _together_ms(line: Line, other: Line) -> int:
+    return min(line.end_ms, other.end_ms) - max(line.start_ms, other.start_ms)
 
 
 def _cell(line: Line, track: int) -> dict[str, Any]:
