@@ -26,7 +26,7 @@ def mpeg_audio(head: bytes) -> str | None:
     """Return `mp3` or `aac` for a file that begins with a frame and another after it, None for any other."""
     for name, length_of in (("mp3", _mpeg_bytes), ("aac", _adts_bytes)):
         length = length_of(head)
-        if length and (len(head) <= length + 4 or length_of(head[length:])):
+        if length and length_of(head[length:]):
             return name
     return None
 
