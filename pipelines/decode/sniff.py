@@ -45,6 +45,7 @@ MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"DKIF", Format("ivf")),
     (b"GIF8", Format("gif")),
     (b"fLaC", Format("flac")),
+    (b"ID3", Format("mp3")),
     (b"\xff\xfb", Format("mp3")),
     (b"\xff\xf3", Format("mp3")),
     (b"\xff\xf1", Format("aac")),
