@@ -18,7 +18,7 @@ from pipelines.pieces import Commit
 from pipelines.predict import Predict
 from pipelines.risk.evidence import KeepStills, Thumbnails
 from pipelines.risk.signals import Collect
-from pipelines.rows import LINE, PEAK, SOURCES, VOICE, WINDOWS
+from pipelines.rows import LINE, PEAK, SOUND_COLUMNS, SOURCES, VOICE, WINDOWS
 from pipelines.speech.heard import Heard
 from pipelines.speech.transcribe import Transcribe
 from pipelines.speech.voices import KnowVoices
@@ -89,7 +89,7 @@ def _looking(bundle: PinnedBundle, machines: Machines, copies: bool) -> list[Sta
 def _listening(bundle: PinnedBundle, machines: Machines, copies: bool) -> list[Stage]:
     """What reads sound; the last lets it go."""
     device, threads = machines.device, machines.model_threads
-    last = [Listen()] if copies else [Nothing.of("peaks", PEAK), Drop.of("audio_16k")]
+    last = [Listen()] if copies else [Nothing.of("peaks", PEAK), Drop.of(*SOUND_COLUMNS)]
     vad, speech, speaker = bundle.voice_activity, bundle.speech, bundle.speaker
     if not vad or not speech:
         return [Nothing.of("said", LINE), Nothing.of("voices", VOICE), *last]

@@ -52,7 +52,7 @@ RECEIPTS = pa.schema(
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
 ORPHAN_S = 3600.0  # age of files without their `windows` from which on nobody is still writing them
-FORMAT = 4  # of features: 1 kept `frames` without views, and no peaks; 2 no lines; 3 a small film strip, no stills
+FORMAT = 4  # of features: 1 had no views and no peaks; 2 no lines; 3 no stills, and did not say of which sound
 KINDS = {
     "signals": SIGNAL,
     "views": VIEW,

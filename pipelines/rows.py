@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 AUDIO_HZ = 16_000
+BEFORE_MS = 6000  # of the window before that a window's sound comes with: somebody takes a breath in so long
 
 # What a manifest row must and may say.
 MANIFEST = pa.schema(
@@ -44,6 +48,8 @@ CONTENTS = pa.schema(
 # What decode reads: each content once.
 SOURCES = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", "bytes")])
 
+SOUND = pa.struct([("track", pa.uint16()), ("audio_16k", pa.large_binary()), ("audio_before", pa.large_binary())])
+
 # What decode writes. Only the last window of a content says how it ended.
 WINDOWS = pa.schema(
     [
@@ -60,12 +66,17 @@ WINDOWS = pa.schema(
         ("frame_width", pa.int32()),
         ("frames_THWC", pa.large_binary()),  # uint8 RGB
         ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
+        ("audio_before", pa.large_binary()),  # and the last seconds before start_ms: speech crosses windows
+        ("audio_track", pa.uint16()),  # which sound of the file that is: see pipelines/tracks.py
+        ("more_sounds", pa.list_(SOUND)),  # what is heard besides: other tracks, channels that differ
         ("error_code", pa.string()),
         ("error_message", pa.string()),
         ("decode_ms", pa.float64()),  # what the decode child spent
         ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
     ]
 )
+
+SOUND_COLUMNS = ("audio_16k", "audio_before", "audio_track", "more_sounds")  # gone once everybody has listened
 
 SIGNAL = pa.struct(
     [
@@ -91,7 +102,9 @@ VIEW = pa.struct(  # of a frame: see pipelines/copyright/picture/views.py
         ("pdq_quality", pa.uint8()),
     ]
 )
-PEAK = pa.struct([("time_ms", pa.int32()), ("pitch", pa.uint16())])  # of a spectrogram; the pitch in cents
+PEAK = pa.struct(  # of a spectrogram; the pitch in cents
+    [("time_ms", pa.int32()), ("pitch", pa.uint16()), ("track", pa.uint16())]
+)
 WORD = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("start_ms", pa.int64()), ("end_ms", pa.int64())])
 LINE = pa.struct(  # said or shown; see model_registry.model.Line
     [
@@ -101,6 +114,7 @@ LINE = pa.struct(  # said or shown; see model_registry.model.Line
         ("language", pa.string()),
         ("confidence", pa.float32()),
         ("words", pa.list_(WORD)),
+        ("track", pa.uint16()),  # of what was said; null where it was shown
     ]
 )
 VOICE = pa.struct([("speech_ms", pa.int32()), ("embedding", pa.list_(pa.float16(), -1))])  # of a window's speech
@@ -141,6 +155,15 @@ class MediaError(Exception):
 
 
 @dataclass(frozen=True)
+class Sound:
+    """One sound of a window: int16 mono samples at 16 kHz, and what came right before them."""
+
+    track: int  # see pipelines/tracks.py
+    samples: NDArray[np.int16]
+    before: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
 class Window:
     """Up to 30 s of one video as decode delivers it; see WINDOWS for units."""
 
@@ -149,7 +172,12 @@ class Window:
     end_ms: int
     frame_ms: tuple[int, ...] = ()
     frames_THWC: NDArray[np.uint8] | None = None
-    audio_16k: NDArray[np.int16] | None = None
+    sounds: tuple[Sound, ...] = ()
+
+    @property
+    def audio_16k(self) -> NDArray[np.int16] | None:
+        """What a player would play: the first sound, None where there is none."""
+        return self.sounds[0].samples if self.sounds and len(self.sounds[0].samples) else None
 
 
 def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:
@@ -159,6 +187,31 @@ def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:
     heights, widths = table["frame_height"].to_pylist(), table["frame_width"].to_pylist()
     shapes = zip(pixels, counts, heights, widths, strict=True)
     return [cell.reshape(count, height or 0, width or 0, 3) for cell, count, height, width in shapes]
+
+
+def sounds_of_windows(table: pa.Table) -> list[list[Sound]]:
+    """View the sounds of every row, that of the first track first; a cell that is no int16 is silence."""
+    found = [
+        [Sound(track or 0, samples_of(own), samples_of(before))]
+        for own, before, track in zip(
+            table["audio_16k"], table["audio_before"], table["audio_track"].to_pylist(), strict=True
+        )
+    ]
+    for sounds, more in zip(found, table["more_sounds"], strict=True):
+        sounds += [
+            Sound(cell["track"].as_py(), samples_of(cell["audio_16k"]), samples_of(cell["audio_before"]))
+            for cell in (more.values if more.is_valid else ())
+        ]
+    return found
+
+
+def samples_of(cell: pa.LargeBinaryScalar) -> NDArray[np.int16]:
+    """View the samples of one cell; what is no sound is passed over, so that its neighbours are heard."""
+    raw = cell.as_buffer() if cell.is_valid else b""
+    if len(raw) % 2:
+        log.warning("a window's sound has %d bytes, which is no int16; nobody listens to it", len(raw))
+        return np.zeros(0, np.int16)
+    return np.frombuffer(raw, np.int16)
 
 
 def _cells(chunk: pa.LargeBinaryArray) -> list[NDArray[np.uint8]]:

@@ -23,7 +23,7 @@ from pipelines.rows import WINDOWS, vectors_of
 from pipelines.run import look
 from pipelines.stage import Drop, Stage, Together
 
-UNREAD = ("frames_THWC", "audio_16k")
+UNREAD = ("frames_THWC", "audio_16k", "audio_before", "more_sounds")
 
 
 def work(task: Task, ready: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.copyright.picture.align import Span
 from pipelines.copyright.sound.index import AudioSpan
+from pipelines.tracks import name_of
 
 SLACK_MS = 2500  # picture and sound speak of the same stretch if their lines lie this close
 MIDDLE, STEEP = 1.2, 3.2  # of the gain of a picture span: score 1/2 at the first, rising with the second
@@ -29,6 +30,7 @@ class Match:
     claim_score: float = 0.0  # what picture and sound come to together
     verified: str | None = None  # of a picture: what became of it; see verification/judged.py
     reason: str | None = None
+    track: str | None = None  # which sound of the upload: see pipelines/tracks.py
 
     def place(self, ms: float) -> float:
         """Where in the reference a time of the upload lies."""
@@ -62,7 +64,8 @@ def picture_match(span: Span) -> Match:
 
 def sound_match(span: AudioSpan) -> Match:
     """The same for sound, which scores itself."""
-    return Match("Audio", span.score, span.start_ms, span.end_ms, span.ref_start_ms, span.ref_end_ms, span.speed)
+    times = (span.start_ms, span.end_ms, span.ref_start_ms, span.ref_end_ms)
+    return Match("Audio", span.score, *times, span.speed, track=name_of(span.track))
 
 
 def claims(pictures: Sequence[Match], sounds: Sequence[Match], first: int = 0) -> list[Match]:

@@ -32,12 +32,19 @@ class Fingerprint:
     pdq_quality: NDArray[np.uint8]  # [N], 0 to 100
     peaks: Peaks
     stills: Stills = NO_STILLS  # on which a nominated span is verified; nomination does without
+    track: int = 0  # which sound of the file the peaks are of: see pipelines/tracks.py
+    more_peaks: tuple[tuple[int, Peaks], ...] = ()  # of its other sounds, by track; a bank keeps the first sound only
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths."""
         rows = {len(self.frame_ms), len(self.view), len(self.descriptors_ND), len(self.pdq_NB), len(self.pdq_quality)}
         if len(rows) > 1 or self.pdq_NB.shape[1:] != (PDQ_BYTES,):
             raise ValueError(f"a fingerprint's columns have {sorted(rows)} rows and PDQ hashes of {self.pdq_NB.shape}")
+
+    @property
+    def tracks(self) -> tuple[tuple[int, Peaks], ...]:
+        """Every sound with its number."""
+        return (self.track, self.peaks), *self.more_peaks
 
     def within(self, space: Space) -> Fingerprint:
         """Turn the tower's embeddings into descriptors of a space."""

@@ -39,7 +39,7 @@ class Shard:
     def find(self, uploads: Sequence[tuple[int, Fingerprint]]) -> Found:
         """Look up uploads, whose fingerprints are within the bank's space."""
         frames = find(Frames.of(uploads, self.space.dimensions), self.frames, self.space, self.nearest)
-        sounds = [(number, span) for number, print_ in uploads for span in self.sound.match(print_.peaks)]
+        sounds = [(number, span) for number, print_ in uploads for span in self.sound.match_all(print_.tracks)]
         return Found(frames, tuple(sounds))
 
 
@@ -123,6 +123,8 @@ def _kept(sounds: Iterable[tuple[int, AudioSpan]], number: int, negative: frozen
 
 
 def _covers(negative: AudioSpan, span: AudioSpan) -> bool:
+    if negative.track != span.track:
+        return False
     shared = min(negative.end_ms, span.end_ms) - max(negative.start_ms, span.start_ms)
     return shared >= 0.5 * (span.end_ms - span.start_ms)
 

@@ -28,6 +28,7 @@ MATCH = pa.struct(
         ("claim_score", pa.float32()),  # what picture and sound come to together
         ("verified", pa.string()),  # "verified", "in_doubt" or "unseen" of a picture; null where sound speaks
         ("reason", pa.string()),  # why, in plain words
+        ("track", pa.string()),  # which sound of the upload; null for pictures
     ]
 )
 POINT = pa.struct([(name, pa.float32()) for name in ("x", "y", "ref_x", "ref_y")])  # 0 to 1 of each picture

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.copyright.fingerprint import Fingerprint
-from pipelines.copyright.sound.landmarks import Peaks
+from pipelines.copyright.sound.landmarks import Peaks, joined
 from pipelines.pieces import Pieces
 from pipelines.rows import PDQ_BYTES
 
@@ -54,7 +55,8 @@ def _fingerprint(duration_ms: int, views: pa.Table | None, peaks: pa.Table | Non
         numbers = views["frame_ms"].to_numpy(), views["view"].to_numpy()
         pictures = (*numbers, _vectors(views["embedding"]))
         hashes = (_hashes(views["pdq"]), views["pdq_quality"].to_numpy())
-    return Fingerprint(duration_ms, *pictures, *hashes, _peaks(peaks))
+    (track, first), *more = _by_track(peaks) or [(0, joined([]))]
+    return Fingerprint(duration_ms, *pictures, *hashes, first, track=track, more_peaks=tuple(more))
 
 
 def _vectors(column: pa.ChunkedArray) -> NDArray[np.float16]:
@@ -66,7 +68,10 @@ def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, PDQ_BYTES)
 
 
-def _peaks(table: pa.Table | None) -> Peaks:
+def _by_track(table: pa.Table | None) -> list[tuple[int, Peaks]]:
+    """The peaks of each sound by its number, so that the mix of the first track comes first."""
     if table is None:
-        return Peaks(np.zeros(0, np.int32), np.zeros(0, np.uint16))
-    return Peaks(table["time_ms"].to_numpy(), table["pitch"].to_numpy())
+        return []
+    time_ms, pitch, track = (pc.fill_null(table[name], 0).to_numpy() for name in ("time_ms", "pitch", "track"))
+    own = [(int(number), track == number) for number in np.unique(track)]
+    return [(number, Peaks(time_ms[of], pitch[of])) for number, of in own]

@@ -43,6 +43,8 @@ class MediaInfo:
     start_us: int = 0
     codec: str = ""
     orientation: Orientation | None = None  # None where no frame could be decoded to tell
+    sound_tracks: tuple[int, ...] = ()  # places of those that can be decoded among all, as a player prefers them
+    unknown_tracks: tuple[int, ...] = ()  # of sound in a codec that nobody here decodes
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,6 +81,16 @@ def audio_tracks(container: InputContainer) -> list[av.AudioStream]:
     return [stream for stream in container.streams.audio if stream.codec_context]
 
 
+def _sound_order(container: InputContainer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Places of the tracks of sound that can be decoded, default and forced ones first, and of those that cannot."""
+    flags = av.stream.Disposition
+    known = {place: stream for place, stream in enumerate(container.streams.audio) if stream.codec_context}
+    order = sorted(
+        known, key=lambda n: (not known[n].disposition & flags.default, not known[n].disposition & flags.forced, n)
+    )
+    return tuple(order), tuple(n for n in range(len(container.streams.audio)) if n not in known)
+
+
 def demux(container: InputContainer, *tracks: Track) -> Iterator[av.Packet[Track]]:
     """Yield the packets of some tracks, then an empty one for each; raises av.FFmpegError.
 
@@ -97,8 +109,16 @@ def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
         limits.check_duration(duration_ms)
         if not videos and not audios:
             raise MediaError(ErrorCode.NO_VIDEO, "the container has neither pictures nor sound that can be read")
+        order, unknown = _sound_order(container)
         if not videos:
-            return MediaInfo(has_video=False, has_audio=True, duration_ms=duration_ms, start_us=start_us)
+            return MediaInfo(
+                has_video=False,
+                has_audio=True,
+                duration_ms=duration_ms,
+                start_us=start_us,
+                sound_tracks=order,
+                unknown_tracks=unknown,
+            )
         video = videos[0]
         width, height = video.width, video.height  # a refused frame sets them to 0
         limits.check_pixels(width, height)
@@ -118,6 +138,8 @@ def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
             start_us=start_us,
             codec=video.codec_context.name,
             orientation=orientation,
+            sound_tracks=order,
+            unknown_tracks=unknown,
         )
 
 

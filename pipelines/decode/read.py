@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.decode.audio_reader import AudioReader
 from pipelines.decode.decord_reader import DecordReader, suits_decord
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.picture_reader import read_picture
@@ -18,9 +17,10 @@ from pipelines.decode.probe import MediaInfo, open_container, probe
 from pipelines.decode.pyav_reader import PyAVReader, is_intact
 from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format, lent, sniff_file
+from pipelines.decode.sounds import Sounds, audible
 from pipelines.decode.sparse_reader import SparseReader, suits_sparse
 from pipelines.decode.timeline import Timeline, read_timeline
-from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
+from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Sound, Window
 
 MISSING_MS = 1500  # a picture track that ends this much before its own header says is cut off
 MISSING_SHARE = 0.05
@@ -70,7 +70,7 @@ def _steps(path: Path, sampling: Sampling, limits: Limits, shortcuts: bool) -> I
     info = probe(path, media, limits)
     if not sampling.sound:
         info = _silent(info)
-    audio = AudioReader(path, media, info, limits)
+    audio = Sounds(path, media, info, limits)
     if info.has_video:
         yield from _with_sound(_Frames(path, media, info, sampling, limits, shortcuts), audio, info, sampling, limits)
     else:
@@ -80,7 +80,8 @@ def _steps(path: Path, sampling: Sampling, limits: Limits, shortcuts: bool) -> I
 def _silent(info: MediaInfo) -> MediaInfo:
     if not info.has_video:
         raise MediaError(ErrorCode.NO_VIDEO, "there is no picture to look at, and sound was not asked for")
-    return replace(info, has_audio=False, duration_ms=0 if info.has_audio else info.duration_ms)
+    duration_ms = 0 if info.has_audio else info.duration_ms
+    return replace(info, has_audio=False, sound_tracks=(), unknown_tracks=(), duration_ms=duration_ms)
 
 
 class _Frames:
@@ -143,7 +144,7 @@ class _Frames:
 
 
 def _with_sound(
-    frames: _Frames, audio: AudioReader, info: MediaInfo, sampling: Sampling, limits: Limits
+    frames: _Frames, audio: Sounds, info: MediaInfo, sampling: Sampling, limits: Limits
 ) -> Iterator[Window | End]:
     """Join every window of frames with its stretch of sound; a stretch with only one of the two is a window too."""
     per_window = sampling.window_ms * AUDIO_HZ // 1000
@@ -157,9 +158,9 @@ def _with_sound(
         index, last_frame_ms = index + 1, int(frame_ms[-1])
     if last_frame_ms < 0:
         raise MediaError(ErrorCode.DAMAGED, f"no frame of the {info.codec} video could be decoded")
-    while len(sound := audio.take(per_window)):
+    while audible(sounds := audio.take(per_window)):
         limits.check_duration(audio.end_ms)
-        yield _window(index, sampling, sound)
+        yield _window(index, sampling, sounds)
         index += 1
     end_ms = max(frames.timeline.end_ms, last_frame_ms)
     yield End("video", frames.decoder, max(end_ms, audio.end_ms), _how_it_ended(frames, audio, info, end_ms))
@@ -168,16 +169,16 @@ def _with_sound(
 def _window(
     index: int,
     sampling: Sampling,
-    sound: NDArray[np.int16],
+    sounds: tuple[Sound, ...],
     frame_ms: NDArray[np.int64] | None = None,
     frames_THWC: NDArray[np.uint8] | None = None,
 ) -> Window:
     start_ms = index * sampling.window_ms
     times = () if frame_ms is None else tuple(int(ms) for ms in frame_ms)
-    return Window(index, start_ms, start_ms + sampling.window_ms, times, frames_THWC, sound if len(sound) else None)
+    return Window(index, start_ms, start_ms + sampling.window_ms, times, frames_THWC, sounds)
 
 
-def _how_it_ended(frames: _Frames, audio: AudioReader, info: MediaInfo, end_ms: int) -> MediaError | None:
+def _how_it_ended(frames: _Frames, audio: Sounds, info: MediaInfo, end_ms: int) -> MediaError | None:
     """Hold what was seen to what the file promises; a container that speaks for all its tracks may mean the sound."""
     promised_ms = info.video_end_ms or info.duration_ms
     seen_ms = end_ms if info.video_end_ms else max(end_ms, audio.end_ms)
@@ -186,24 +187,24 @@ def _how_it_ended(frames: _Frames, audio: AudioReader, info: MediaInfo, end_ms: 
         return MediaError(ErrorCode.TRUNCATED, ends)
     if damage := frames.damage():
         return MediaError(ErrorCode.DAMAGED, damage)
-    if audio.bad_packets:
-        return MediaError(ErrorCode.DAMAGED, f"{audio.bad_packets} packets or frames of the sound are damaged")
+    if complaint := audio.damage():
+        return complaint
     if info.video_tracks > 1:
         return MediaError(ErrorCode.UNSUPPORTED, f"only the first of {info.video_tracks} picture tracks was looked at")
     return None
 
 
-def _sound_only(audio: AudioReader, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
+def _sound_only(audio: Sounds, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
     per_window = sampling.window_ms * AUDIO_HZ // 1000
     index = 0
-    while len(sound := audio.take(per_window)):
+    while audible(sounds := audio.take(per_window)):
         limits.check_duration(audio.end_ms)
-        yield _window(index, sampling, sound)
+        yield _window(index, sampling, sounds)
         index += 1
     if index == 0:
         raise MediaError(ErrorCode.DAMAGED, "no sample of the sound could be decoded")
     unseen = MediaError(ErrorCode.NO_VIDEO, "there is sound and no picture to look at")
-    yield End("audio", "pyav", audio.end_ms, unseen)
+    yield End("audio", "pyav", audio.end_ms, audio.cut_short() or audio.damage() or unseen)
 
 
 def _picture(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.decode.limits import Limits
+from pipelines.decode.mpeg_audio import mpeg_audio, tag_bytes
 from pipelines.rows import ErrorCode, MediaError
 
 HEAD_BYTES = 4096
@@ -105,6 +106,8 @@ def sniff(head: bytes) -> Format:
     for magic, found in MAGIC:
         if head.startswith(magic):
             return found
+    if frames := mpeg_audio(head):  # rarer kinds of frames, which only the next one tells from chance
+        return Format(frames)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(PLAYLISTS):
         raise MediaError(ErrorCode.PLAYLIST, "it is a playlist or a description that names other files")
@@ -180,9 +183,18 @@ def sniff_file(path: Path) -> Format:
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
+            if not (tagged := tag_bytes(head)):
+                return sniff(head)
+            file.seek(tagged)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
-    return sniff(head)
+    return _behind_tag(head)
+
+
+def _behind_tag(head: bytes) -> Format:
+    """FLAC or AAC may follow a tag of ID3; whatever else does is MP3 to a player, which looks for its next frame."""
+    return Format("flac") if head.startswith(b"fLaC") else Format(mpeg_audio(head) or "mp3")
 
 
 def format_of(path: Path, limits: Limits) -> Format:

@@ -120,11 +120,28 @@ def _row(request: Request, window: Window | None, since: float, end: End | None 
         "frame_height": None if frames_THWC is None else frames_THWC.shape[1],
         "frame_width": None if frames_THWC is None else frames_THWC.shape[2],
         "frames_THWC": None if frames_THWC is None else frames_THWC.tobytes(),
-        "audio_16k": None if window.audio_16k is None else window.audio_16k.tobytes(),
+        **_sounds(window),
         "error_code": error.code.value if error else None,
         "error_message": str(error) if error else None,
         "decode_ms": (time.perf_counter() - since) * 1000,
     }
+
+
+def _sounds(window: Window) -> dict[str, Any]:
+    """The columns of what is heard; a window whose own sound ended may still hold what came before it."""
+    if not window.sounds:
+        return {"more_sounds": []}
+    cells = [
+        {
+            "track": sound.track,
+            "audio_16k": sound.samples.tobytes() if len(sound.samples) else None,
+            "audio_before": sound.before.tobytes() if len(sound.before) else None,
+        }
+        for sound in window.sounds
+    ]
+    first = cells[0]
+    own = {"audio_16k": first["audio_16k"], "audio_before": first["audio_before"], "audio_track": first["track"]}
+    return {**own, "more_sounds": cells[1:]}
 
 
 def answer(request: Request, out: Any) -> None:

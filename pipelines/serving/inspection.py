@@ -119,7 +119,8 @@ class Inspection:
         """Whether all there is to look at is one frame without sound."""
         if self.first is None or not self.has_ended:
             return False
-        return len(self.first["frame_ms"][0]) == 1 and not self.first["audio_16k"][0].is_valid
+        heard = self.first["audio_16k"][0].is_valid or len(self.first["more_sounds"][0].as_py() or ())
+        return len(self.first["frame_ms"][0]) == 1 and not heard
 
     def answer(self) -> Answer:
         """Look at what is left to be looked at, and judge; raises Refused, and what `go_on` raises."""

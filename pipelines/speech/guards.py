@@ -24,6 +24,9 @@ REST_OF_WORD = re.compile(r"(?<=[^\W\u3040-\u30ff\u3400-\u9fff])[^\W\u3040-\u30f
 MOST_LETTERS_A_S = 40
 MOST_CHINESE_A_S = 16
 SHORTEST_S = 0.5  # timestamps are no finer when it comes to counting letters
+# What a person repeats: words that last, hardly faster than the fastest languages are spoken.
+SHORTEST_WORD_MS, LASTING = 60, 0.7
+MOST_SYLLABLES_A_S = 9
 LITTLE_SPEECH = 0.25  # share of a line's time, weighted by the probability that it is speech
 SOME_SPEECH = 0.6
 SURE = 0.6  # confidence at which a language or a phrase is believed
@@ -62,7 +65,8 @@ def guarded(lines: Sequence[Line], spans: Sequence[Span]) -> Guarded:
     """Hold the lines of one sound to every guard."""
     language = main_language(lines)
     kept, dropped = [], []
-    for line in map(without_loop, lines):
+    for line in lines:
+        line = without_loop(line, spans)
         if reason := doubt(line, speech_share(line, spans), language):
             dropped.append((line, reason))
         else:
@@ -85,22 +89,77 @@ def doubt(line: Line, speech: float, language: str) -> Reason | None:
     return None
 
 
-def without_loop(line: Line) -> Line:
-    """Cut repetitions, and what follows them, to the first time; nobody knows what was said after it."""
-    loops = filter(None, (LETTER_LOOP.search(line.text), PHRASE_LOOP.search(line.text)))
-    found = min(loops, default=None, key=lambda loop: loop.start())
-    if found is None:
-        return line
-    rest = REST_OF_WORD.match(line.text, found.end(1))  # a loop may be found from the middle of a word on
-    text = line.text[: rest.end() if rest else found.end(1)].rstrip()
-    words = tuple(word for word in line.words if word.end <= len(text))
-    end_ms = words[-1].end_ms if words else line.end_ms
-    return replace(line, text=text, words=words, end_ms=end_ms)
+def without_loop(line: Line, spans: Sequence[Span] = ()) -> Line:
+    """Leave the first time of what a model says over and over; what a person repeats, and what follows, stays.
+
+    A person takes time for each word, and voice activity hears it; a model packs its loop into the sound there is.
+    """
+    at = 0
+    while found := min(_loops(line.text, at), default=None, key=lambda loop: loop.start()):
+        end = _word_end(line.text, found.end())
+        if is_spoken(line, found.start(), end, spans):
+            at = end
+            continue
+        at = _word_end(line.text, found.end(1))
+        line = _without(line, at, max(at, _torn_end(line.text, found, at)))
+    return line
+
+
+def _loops(text: str, at: int) -> list[re.Match[str]]:
+    found = (LETTER_LOOP.search(text, at), PHRASE_LOOP.search(text, at))
+    return [loop for loop in found if loop]
+
+
+def _word_end(text: str, at: int) -> int:
+    """A loop may be found from the middle of a word on, and end in one."""
+    rest = REST_OF_WORD.match(text, at)
+    return rest.end() if rest else at
+
+
+def _torn_end(text: str, loop: re.Match[str], first: int) -> int:
+    """Where a loop ends with what it began to say once more: `we go, we go, we g`."""
+    phrase, end = text[loop.start(1) : loop.end(1)], loop.end()
+    begun = 0
+    while begun < len(phrase) and text[end : end + begun + 1] == phrase[: begun + 1]:
+        begun += 1
+    whole = end + begun
+    return whole if whole >= len(text) else _word_end(text, max(first, end))
+
+
+def is_spoken(line: Line, start: int, end: int, spans: Sequence[Span]) -> bool:
+    """Whether a person can have said what stands between two characters: word by word, in speech, not too fast."""
+    words = [word for word in line.words if word.start < end and start < word.end]
+    if not words:
+        return False
+    lasting = sum(word.end_ms - word.start_ms >= SHORTEST_WORD_MS for word in words)
+    stretch = replace(line, start_ms=words[0].start_ms, end_ms=max(word.end_ms for word in words))
+    slow_enough = syllables(line.text[start:end]) <= MOST_SYLLABLES_A_S * (stretch.end_ms - stretch.start_ms) / 1000
+    return slow_enough and lasting >= LASTING * len(words) and speech_share(stretch, spans) >= SOME_SPEECH
+
+
+def syllables(text: str) -> float:
+    """About how many a text has: a Chinese letter or a digit is one, of other letters three make one."""
+    chinese, digits = len(SPACELESS.findall(text)), sum(map(str.isdigit, text))
+    return chinese + digits + (sum(map(str.isalnum, text)) - chinese - digits) / 3
+
+
+def _without(line: Line, start: int, end: int) -> Line:
+    """Take out the characters between two places, and their words."""
+    head, tail = line.text[:start].rstrip(), line.text[end:]
+    between = " " if tail and line.text[end - 1].isspace() else ""
+    text, gone = (head + between + tail).rstrip(), end - len(head) - len(between)
+    words = tuple(
+        word if word.end <= start else replace(word, start=word.start - gone, end=word.end - gone)
+        for word in line.words
+        if word.end <= start or word.start >= end
+    )
+    return replace(line, text=text, words=words, end_ms=words[-1].end_ms if words else line.end_ms)
 
 
 def is_loop(text: str) -> bool:
-    """Still packed too well to be speech, or a single letter left of a loop."""
-    return not any(map(str.isalnum, text)) or compression(text) > COMPRESSION_LIMIT
+    """Packed too well to be speech even with what is repeated said once, or no letter at all."""
+    once = PHRASE_LOOP.sub(r"\1", LETTER_LOOP.sub(r"\1", text))
+    return not any(map(str.isalnum, text)) or compression(once) > COMPRESSION_LIMIT
 
 
 def is_too_fast(line: Line) -> bool:

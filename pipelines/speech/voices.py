@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model_registry.model import ModelRef, predict_all
 from pipelines.pieces import Pieces
 from pipelines.predict import loaded
-from pipelines.rows import AUDIO_HZ, VOICE
+from pipelines.rows import AUDIO_HZ, SOUND_COLUMNS, VOICE, Sound, sounds_of_windows
 from pipelines.stage import Stage, Work
 
 LONGEST_MS = 8_000  # of speech that a window's voice is taken from: more says little more
@@ -31,7 +31,7 @@ class KnowVoices(Stage):
     ref: ModelRef
     device: str = "cpu"
     threads: int = 1
-    reads: tuple[str, ...] = ("audio_16k", "start_ms", "said")
+    reads: tuple[str, ...] = (*SOUND_COLUMNS, "start_ms", "said")
     writes: tuple[str, ...] = ("voices",)
 
     def open(self) -> Work:
@@ -39,8 +39,8 @@ class KnowVoices(Stage):
         model = loaded(self.ref, self.device, self.threads)
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            cells = zip(table["audio_16k"], table["start_ms"].to_pylist(), table["said"].to_pylist(), strict=True)
-            spoken = [_speech(sound, start_ms, lines or []) for sound, start_ms, lines in cells]
+            rows = zip(sounds_of_windows(table), table["start_ms"].to_pylist(), table["said"].to_pylist(), strict=True)
+            spoken = [_speech(sounds, start_ms, lines or []) for sounds, start_ms, lines in rows]
             long_enough = [i for i, sound in enumerate(spoken) if len(sound) >= SHORTEST_MS * AUDIO_HZ // 1000]
             embeds_ND = predict_all(model, [spoken[i] for i in long_enough])
             found: list[list[dict[str, Any]]] = [[] for _ in spoken]
@@ -51,13 +51,13 @@ class KnowVoices(Stage):
         return work
 
 
-def _speech(cell: pa.LargeBinaryScalar, start_ms: int, lines: Sequence[Mapping[str, Any]]) -> NDArray[np.int16]:
-    """The first seconds of what is said in a window, without what lies between."""
-    if not cell.is_valid or not lines:
-        return np.zeros(0, np.int16)
-    sound = np.frombuffer(cell.as_buffer(), np.int16)
-    spans = [((line["start_ms"] - start_ms), (line["end_ms"] - start_ms)) for line in lines]
-    parts = [sound[max(0, start) * AUDIO_HZ // 1000 : max(0, end) * AUDIO_HZ // 1000] for start, end in spans]
+def _speech(sounds: Sequence[Sound], start_ms: int, lines: Sequence[Mapping[str, Any]]) -> NDArray[np.int16]:
+    """The first seconds of what is said in a window, without what lies between, each line from its own sound."""
+    own = {sound.track: sound.samples for sound in sounds}
+    parts = [np.zeros(0, np.int16)]
+    for line in lines:
+        start, end = (max(0, line[edge] - start_ms) * AUDIO_HZ // 1000 for edge in ("start_ms", "end_ms"))
+        parts.append(own.get(line["track"] or 0, parts[0])[start:end])
     return np.concatenate(parts)[: LONGEST_MS * AUDIO_HZ // 1000]
 
 

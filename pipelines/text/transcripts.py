@@ -14,6 +14,7 @@ from model_registry.model import Line, Word
 from pipelines.ocr.merge import join_windows
 from pipelines.pieces import Pieces
 from pipelines.places import Place, opened
+from pipelines.tracks import name_of
 
 JOIN = "\x1f"  # between two lines that are read as one; no line has it itself
 SAID, SHOWN, WRITTEN = "Voice", "OCR", "Text"  # forms of a line
@@ -31,6 +32,7 @@ TRANSCRIPTS = pa.schema(
         ("text", pa.string()),
         ("language", pa.string()),
         ("confidence", pa.float32()),
+        ("track", pa.string()),  # of what was said: see pipelines/tracks.py
     ]
 )
 NightLine = tuple[str, str | None, "TranscriptLine"]  # account, content, line
@@ -47,11 +49,12 @@ class TranscriptLine:
     language: str = ""
     confidence: float = 1.0
     words: tuple[Word, ...] = ()
+    track: str | None = None  # which sound of the file it was heard in
 
     @classmethod
-    def of(cls, form: str, line: Line) -> TranscriptLine:
+    def of(cls, form: str, line: Line, track: str | None = None) -> TranscriptLine:
         """A line as a model read or heard it, in the video's own time."""
-        return cls(form, line.start_ms, line.end_ms, line.text, line.language, line.confidence, line.words)
+        return cls(form, line.start_ms, line.end_ms, line.text, line.language, line.confidence, line.words, track)
 
     def when(self, start: int, end: int) -> tuple[int, int]:
         """When the characters from `start` to before `end` are heard or shown; the whole line where nobody knows."""
@@ -70,12 +73,12 @@ def spoken_and_shown(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[
     contents = list(contents)
     found: dict[str, list[TranscriptLine]] = {}
     for form, kind in KIND_OF.items():
-        lines: dict[str, list[Line]] = {}
+        lines: dict[tuple[str, str | None], list[Line]] = {}
         for row in pieces.rows(kind, contents).to_pylist():
-            lines.setdefault(row["content_sha256"], []).append(_line(row))
-        for sha256, own in lines.items():
+            lines.setdefault((row["content_sha256"], name_of(row["track"])), []).append(_line(row))
+        for (sha256, track), own in lines.items():
             whole = join_windows(own) if form == SHOWN else own
-            found.setdefault(sha256, []).extend(TranscriptLine.of(form, line) for line in whole)
+            found.setdefault(sha256, []).extend(TranscriptLine.of(form, line, track) for line in whole)
     return {sha256: sorted(lines, key=lambda line: (line.start_ms, line.form)) for sha256, lines in found.items()}
 
 

@@ -14,7 +14,7 @@ from model_registry.artifacts import artifact
 from model_registry.bundles import pin_model
 from model_registry.errors import NightjarError
 from model_registry.model import ModelRef, read_all
-from model_registry.models.speech.decoding import CAREFUL, Decoder
+from model_registry.models.speech.decoding import Decoder
 from model_registry.models.speech.tokens import Decoded
 from model_registry.models.speech.whisper_ct2 import FasterWhisperBase, FasterWhisperLargeV3Turbo
 from tests.sounds import ARCTIC, AUDIO_HZ, KENNEDY, SONNET, mandarin, recording
@@ -143,7 +143,7 @@ class FakeEngine:
     def generate(self, encoded, prompts, **options):
         from types import SimpleNamespace
 
-        careful = options["beam_size"] == CAREFUL["beam_size"]
+        careful = "no_repeat_ngram_size" in options
         self.asked.append((len(encoded), [prompt[1] for prompt in prompts], careful))
         return [
             SimpleNamespace(sequences_ids=[[prompt[1]]], scores=[2 * self.scores[prompt[1], careful]], no_speech_prob=0)

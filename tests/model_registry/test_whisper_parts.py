@@ -33,7 +33,7 @@ class TestBatches:
             assert len(batch.places) == 1 or len(batch.places) * batch.seconds <= longest_s
             assert all(lengths[place] <= batch.seconds * AUDIO_HZ for place in batch.places)
 
-    @pytest.mark.parametrize(("seconds", "padded"), [(0, 5), (3, 5), (3.1, 7), (24, 26), (24.1, 30), (30, 30)])
+    @pytest.mark.parametrize(("seconds", "padded"), [(0, 10), (8, 10), (8.1, 14), (24, 26), (24.1, 30), (30, 30)])
     def test_a_class_leaves_a_margin_of_silence(self, seconds, padded):
         assert MARGIN_S == 2
         assert class_s(int(seconds * AUDIO_HZ)) == padded

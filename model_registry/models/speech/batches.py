@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from model_registry.models.speech.sound import AUDIO_HZ, LONGEST_S
 
 # Seconds a sound is padded to with silence. Whisper was trained on 30 s (Radford et al. 2022, section 2.2); without
-# silence after the last word it says the last words again, with two seconds of it, it stops as after thirty.
-CLASSES_S = (5, 7, 10, 14, 18, 22, 26, LONGEST_S)
+# silence after the last word it says the last words again, with two seconds of it, it stops as after thirty. Clips of
+# two to four seconds lose words below ten.
+CLASSES_S = (10, 14, 18, 22, 26, LONGEST_S)
 MARGIN_S = 2
 
 

@@ -60,10 +60,14 @@ class CTranslate2Whisper(Whisper):
         return self.decoder.decode(encoded, [milliseconds(len(sound)) for sound in sounds])
 
     def _mel(self, sound: Sound, seconds: int) -> NDArray[np.float32]:
-        padded = np.zeros(seconds * AUDIO_HZ, np.float32)
-        padded[: len(sound)] = as_float(sound)
-        mel_MT: NDArray[np.float32] = self.features(padded).astype(np.float32)
-        return mel_MT[:, : len(padded) // MEL_HOP]
+        """Features of the sound, and zeros up to so many seconds: faster-whisper's padding, which costs fewer words
+        than features of silence, by four in a hundred letters of short Mandarin clips.
+        """
+        mel_MT: NDArray[np.float32] = self.features(as_float(sound)).astype(np.float32)
+        frames = min(mel_MT.shape[1], len(sound) // MEL_HOP)
+        padded_MT = np.zeros((len(mel_MT), seconds * AUDIO_HZ // MEL_HOP), np.float32)
+        padded_MT[:, :frames] = mel_MT[:, :frames]
+        return padded_MT
 
 
 def _engine(paths: Mapping[str, Path], device: str) -> Any:

@@ -7,7 +7,7 @@ what chance gives at its pitch.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class AudioSpan:
     pitch: int
     votes: int  # peaks of the query that meet one of the reference
     score: float
+    track: int = 0  # which sound of the query: see pipelines/tracks.py
 
 
 class AudioIndex:
@@ -75,6 +76,14 @@ class AudioIndex:
     def match(self, query: Peaks) -> list[AudioSpan]:
         """Return every stretch of the query that copies a reference, in order of time."""
         return self._confirmed(query, nominations(self.table, query)) if len(self) else []
+
+    def match_all(self, tracks: Iterable[tuple[int, Peaks]]) -> list[AudioSpan]:
+        """Match every sound of a query; what one shares with one before it is said once."""
+        found: list[AudioSpan] = []
+        for track, peaks in tracks:
+            own = [replace(span, track=track) for span in self.match(peaks)]
+            found += [span for span in own if not any(_told(span, other) for other in found)]
+        return found
 
     def match_plain(self, query: Peaks) -> list[AudioSpan]:
         """Return what `match` returns, from one vote at a time."""
@@ -148,3 +157,13 @@ def _shared(span: AudioSpan, other: AudioSpan) -> float:
     """The share of a span that another covers."""
     common_ms = min(span.end_ms, other.end_ms) - max(span.start_ms, other.start_ms)
     return common_ms / (span.end_ms - span.start_ms)
+
+
+def _told(span: AudioSpan, other: AudioSpan) -> bool:
+    """Whether another sound of the query holds the same stretch of the same reference there."""
+    same = span.reference == other.reference and abs(_offset_ms(span) - _offset_ms(other)) <= KNOWN_MS
+    return same and _shared(span, other) >= OVERLAP
+
+
+def _offset_ms(span: AudioSpan) -> int:
+    return span.ref_start_ms - span.start_ms

@@ -9,33 +9,33 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.copyright.sound.landmarks import peaks_of
-from pipelines.rows import PEAK
+from pipelines.rows import PEAK, SOUND_COLUMNS, Sound, sounds_of_windows
 from pipelines.stage import Stage, Work
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listen(Stage):
-    """Add the spectral peaks of each window; a window without sound has none."""
+    """Add the spectral peaks of each window, of every sound in it; a window without sound has none."""
 
-    reads: tuple[str, ...] = ("audio_16k", "start_ms")
+    reads: tuple[str, ...] = (*SOUND_COLUMNS, "start_ms")
     writes: tuple[str, ...] = ("peaks",)
-    drops: tuple[str, ...] = ("audio_16k",)
+    drops: tuple[str, ...] = SOUND_COLUMNS
 
     def open(self) -> Work:
         """Nothing to load."""
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
-            sounds = zip(table["audio_16k"], table["start_ms"].to_pylist(), strict=True)
-            found = [_peaks(cell, start_ms) for cell, start_ms in sounds]
-            yield table.append_column("peaks", pa.chunked_array([_lists(found)])).drop_columns("audio_16k")
+            rows = zip(sounds_of_windows(table), table["start_ms"].to_pylist(), strict=True)
+            found = [pa.concat_arrays([_peaks(sound, start_ms) for sound in sounds]) for sounds, start_ms in rows]
+            yield table.append_column("peaks", pa.chunked_array([_lists(found)])).drop_columns(list(SOUND_COLUMNS))
 
         return work
 
 
-def _peaks(cell: pa.LargeBinaryScalar, start_ms: int) -> pa.StructArray:
-    sound = np.frombuffer(cell.as_buffer() if cell.is_valid else b"", np.int16)
-    peaks = peaks_of(sound, start_ms)
-    columns = [pa.array(peaks.time_ms, pa.int32()), pa.array(peaks.pitch, pa.uint16())]
+def _peaks(sound: Sound, start_ms: int) -> pa.StructArray:
+    peaks = peaks_of(sound.samples, start_ms)
+    track = np.full(len(peaks), sound.track)
+    columns = [pa.array(peaks.time_ms, pa.int32()), pa.array(peaks.pitch, pa.uint16()), pa.array(track, pa.uint16())]
     return pa.StructArray.from_arrays(columns, fields=list(PEAK))
 
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from pipelines.copyright.sound.landmarks import peaks_of
 from pipelines.copyright.sound.listen import Listen
-from pipelines.rows import AUDIO_HZ, PEAK
+from pipelines.rows import AUDIO_HZ, PEAK, SOUND_COLUMNS, WINDOWS
 from pipelines.stage import check, run_local
 
-COLUMNS = pa.schema([("audio_16k", pa.large_binary()), ("start_ms", pa.int64())])
+COLUMNS = pa.schema([WINDOWS.field(name) for name in ("start_ms", *SOUND_COLUMNS)])
 
 
 def melody(seed: int, seconds: float = 3.0) -> np.ndarray:
@@ -25,9 +25,12 @@ def heard(*windows: tuple[np.ndarray | None, int]) -> pa.Table:
     return run_local([Listen()], pa.Table.from_pylist(rows, COLUMNS))
 
 
-def as_rows(sound: np.ndarray, start_ms: int) -> list[dict]:
+def as_rows(sound: np.ndarray, start_ms: int, track: int = 0) -> list[dict]:
     peaks = peaks_of(sound, start_ms)
-    return [{"time_ms": int(ms), "pitch": int(pitch)} for ms, pitch in zip(peaks.time_ms, peaks.pitch, strict=True)]
+    return [
+        {"time_ms": int(ms), "pitch": int(pitch), "track": track}
+        for ms, pitch in zip(peaks.time_ms, peaks.pitch, strict=True)
+    ]
 
 
 def test_each_window_has_its_own_peaks_at_their_time_in_the_track():
@@ -57,7 +60,16 @@ def test_no_windows_at_all():
 
 
 def test_a_slice_of_a_larger_table():
-    rows = pa.table({"audio_16k": pa.array([melody(n).tobytes() for n in range(3)], pa.large_binary())})
-    rows = rows.append_column("start_ms", pa.array([0, 10, 20], pa.int64())).slice(1, 1)
+    cells = [{"audio_16k": melody(n).tobytes(), "start_ms": 10 * n} for n in range(3)]
+    rows = pa.Table.from_pylist(cells, COLUMNS).slice(1, 1)
 
     assert run_local([Listen()], rows)["peaks"].to_pylist() == [as_rows(melody(1), 10)]
+
+
+def test_every_sound_of_a_window_has_peaks_that_say_whose_they_are():
+    more = [{"track": 129, "audio_16k": melody(2).tobytes(), "audio_before": melody(3).tobytes()}]
+    row = {"audio_16k": melody(1).tobytes(), "audio_track": 64, "start_ms": 30_000, "more_sounds": more}
+
+    (peaks,) = run_local([Listen()], pa.Table.from_pylist([row], COLUMNS))["peaks"].to_pylist()
+
+    assert peaks == as_rows(melody(1), 30_000, 64) + as_rows(melody(2), 30_000, 129)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from model_registry.model import Line, Span, Word
@@ -13,6 +15,13 @@ NONE: list[Span] = []
 
 def line(text: str, confidence: float = 0.8, language: str = "en", start_ms: int = 0, end_ms: int = 5000) -> Line:
     return Line(text, confidence, language, start_ms, end_ms)
+
+
+def spoken(text: str, word_ms: int = 300) -> Line:
+    """Every word lasts so long, one after the other."""
+    places = [match.span() for match in re.finditer(r"\S+", text)]
+    words = tuple(Word(*place, n * word_ms, (n + 1) * word_ms) for n, place in enumerate(places))
+    return Line(text, 0.8, "en", 0, len(words) * word_ms, words)
 
 
 def reason(one: Line, spans: list[Span] = SPEECH) -> Reason | None:
@@ -46,18 +55,48 @@ class TestLoops:
 
         assert [each.text for each in guarded([looped], SPEECH).lines] == ["今天天氣很好,我們去散步"]
 
-    def test_what_follows_a_loop_goes_too(self):
+    def test_what_follows_a_loop_stays(self):
         looped = line("This is the end " + "of the world " * 5 + "and so on")
 
-        assert without_loop(looped).text == "This is the end of the world"
+        assert without_loop(looped).text == "This is the end of the world and so on"
 
     def test_words_and_time_are_cut_with_the_text(self):
-        words = tuple(Word(3 * n, 3 * n + 2, 500 * n, 500 * n + 400) for n in range(6))
+        words = tuple(Word(3 * n, 3 * n + 2, 500 * n, 500 * n + 10) for n in range(6))
         looped = Line("ab cd cd cd cd cd", 0.8, "en", 0, 9000, words)
 
-        found = without_loop(looped)
+        found = without_loop(looped, SPEECH)
 
-        assert (found.text, found.words, found.end_ms) == ("ab cd", words[:2], 900)
+        assert (found.text, found.words, found.end_ms) == ("ab cd", words[:2], 510)
+
+    def test_words_behind_a_loop_move_with_the_text(self):
+        words = tuple(Word(3 * n, 3 * n + 2, 10 * n, 10 * n + 10) for n in range(6))
+        looped = Line("cd cd cd cd cd ef", 0.8, "en", 0, 9000, words)
+
+        found = without_loop(looped, SPEECH)
+
+        assert found.text == "cd ef"
+        assert [found.text[word.start : word.end] for word in found.words] == ["cd", "ef"]
+        assert found.words[-1].start_ms == 50
+
+    def test_what_a_person_repeats_stays_with_what_follows(self):
+        said = spoken("come on come on come on come on come on come on add me on my channel")
+
+        assert guarded([said], [Span(0, said.end_ms, 0.9)]).lines == (said,)
+
+    def test_a_number_with_the_same_digit_over_and_over_stays(self):
+        said = spoken("call 8 8 8 8 8 8 8 8 1 2")
+
+        assert guarded([said], [Span(0, said.end_ms, 0.9)]).lines == (said,)
+
+    def test_a_loop_in_which_nobody_speaks_goes(self):
+        said = spoken("come on come on come on come on come on come on")
+
+        assert without_loop(said, NONE).text == "come on"
+
+    def test_a_loop_packed_into_the_sound_goes(self):
+        said = spoken("come on come on come on come on come on come on", word_ms=40)
+
+        assert without_loop(said, [Span(0, said.end_ms, 0.9)]).text == "come on"
 
     def test_without_words_the_time_stays(self):
         assert without_loop(line("ab cd cd cd cd cd")).end_ms == 5000

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.predict import loaded as loaded_here
-from pipelines.rows import LINE
+from pipelines.rows import LINE, SOUND_COLUMNS
 from pipelines.speech.transcribe import Transcribe, said_in
 from pipelines.stage import check, run_local
 from tests.pipelines.speech.voices import BreaksDown, LoudIsSpeech, SaysItsValue, bursts, ref_to, table
@@ -34,7 +34,8 @@ def texts(found: pa.Table) -> list[list[str]]:
 
 class TestWithFakes:
     def test_it_writes_a_column_and_leaves_the_sound(self):
-        assert check([FAKES], ("audio_16k", "start_ms")) == {"audio_16k", "start_ms", "said"}
+        columns = (*SOUND_COLUMNS, "start_ms", "last")
+        assert check([FAKES], columns) == {*columns, "said"}
         windows = table(bursts((1, 7)), None)
 
         found = run_local([FAKES], windows)
@@ -57,6 +58,7 @@ class TestWithFakes:
                 "language": "en",
                 "confidence": pytest.approx(0.9),
                 "words": [{"start": 6, "end": 7, "start_ms": 61_000, "end_ms": 62_000}],
+                "track": 64,
             }
         ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from model_registry.model import ModelRef
 from pipelines.pieces import Pieces, write_piece
-from pipelines.rows import LINE
+from pipelines.rows import LINE, SOUND_COLUMNS, WINDOWS
 from pipelines.speech.voices import KnownVoices, KnowVoices, voices_of
 from tests.fakes import FakeSpeaker
 from tests.windows import line, looked_at, window
@@ -19,13 +19,10 @@ REF = ModelRef("fake_speaker", "1", "tests.fakes:FakeSpeaker")
 
 def table(*rows: tuple[np.ndarray | None, int, Sequence[Mapping]]) -> pa.Table:
     sounds = [None if sound is None else sound.tobytes() for sound, _, _ in rows]
-    return pa.table(
-        {
-            "audio_16k": pa.array(sounds, pa.large_binary()),
-            "start_ms": [start for _, start, _ in rows],
-            "said": pa.array([list(lines) for _, _, lines in rows], pa.list_(LINE)),
-        }
-    )
+    said = pa.array([list(lines) for _, _, lines in rows], pa.list_(LINE))
+    cells = [{"audio_16k": sound, "start_ms": start} for sound, (_, start, _) in zip(sounds, rows, strict=True)]
+    schema = pa.schema([WINDOWS.field(name) for name in ("start_ms", *SOUND_COLUMNS)])
+    return pa.Table.from_pylist(cells, schema).append_column("said", said)
 
 
 def voices(found):

@@ -70,8 +70,11 @@ def table(*sounds: np.ndarray | bytes | None, start_ms: Sequence[int] | None = N
     """Windows with these sounds, 30 s apart unless said otherwise."""
     raw = [sound.tobytes() if isinstance(sound, np.ndarray) else sound for sound in sounds]
     starts = list(start_ms or range(0, 30_000 * len(raw), 30_000))
-    fields = [WINDOWS.field(name) for name in ("content_sha256", "start_ms", "audio_16k")]
-    return pa.table([["c"] * len(raw), starts, raw], pa.schema(fields))
+    names = ("content_sha256", "start_ms", "last", "audio_16k", "audio_before", "audio_track", "more_sounds")
+    fields = [WINDOWS.field(name) for name in names]
+    count = len(raw)
+    empty = [[None] * count, [64] * count, [[]] * count]
+    return pa.table([["c"] * count, starts, [True] * count, raw, *empty], pa.schema(fields))
 
 
 def bursts(*parts: tuple[int, int], seconds: float = 10) -> np.ndarray:
