@@ -19,11 +19,13 @@ from pipelines.decode.pyav_reader import PyAVReader, is_intact
 from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format, lent, sniff_file
 from pipelines.decode.sparse_reader import SparseReader, suits_sparse
+from pipelines.decode.structure import missing_end
 from pipelines.decode.timeline import Timeline, read_timeline
 from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
 
-MISSING_MS = 1500  # a picture track that ends this much before its own header says is cut off
-MISSING_SHARE = 0.05
+MISSING_SHARE = 0.05  # a picture track that ends this much before its own header says is cut off
+MISSING_LEAST_MS = 200  # but a few pictures may be missing
+LOST_MS, LOST_LEAST_MS, LOST_SHARE = 1500, 500, 0.1  # of pictures that did not come out, in one stretch
 UNREAD_BYTES = 1 << 16
 UNREAD_SHARE = 0.25  # of a file, behind its last packet: more than an index at the end takes
 
@@ -100,7 +102,9 @@ class _Frames:
             for window in self._by_the_cheapest():
                 yield window
                 done = window[0]
-        except EngineError:
+        except MediaError:
+            raise
+        except Exception:  # noqa: BLE001 an engine raises anything, FFmpeg's EPERM out of a seek as PermissionError
             self.decoder = "pyav"
             for window in self._by(PyAVReader):
                 if window[0] > done:
@@ -131,7 +135,7 @@ class _Frames:
     def damage(self) -> str | None:
         """What was wrong with the pictures on the way, None for nothing."""
         seen, size = self.timeline, self.path.stat().st_size
-        if seen.lost_ms > MISSING_MS:
+        if seen.lost_ms > min(LOST_MS, max(LOST_LEAST_MS, LOST_SHARE * seen.end_ms)):
             return f"{seen.lost_ms / 1000:.1f} s of the pictures could not be decoded"
         if seen.bad_packets:
             return f"{seen.bad_packets} packets or frames of the video are damaged"
@@ -181,9 +185,11 @@ def _how_it_ended(frames: _Frames, audio: AudioReader, info: MediaInfo, end_ms: 
     """Hold what was seen to what the file promises; a container that speaks for all its tracks may mean the sound."""
     promised_ms = info.video_end_ms or info.duration_ms
     seen_ms = end_ms if info.video_end_ms else max(end_ms, audio.end_ms)
-    if promised_ms - seen_ms > max(MISSING_MS, MISSING_SHARE * promised_ms):
+    if promised_ms - seen_ms > max(MISSING_LEAST_MS, MISSING_SHARE * promised_ms, frames.timeline.usual_gaps_ms(2)):
         ends = f"pictures end at {end_ms / 1000:.1f} s of {promised_ms / 1000:.1f} s"
         return MediaError(ErrorCode.TRUNCATED, ends)
+    if cut := missing_end(frames.path, frames.media):
+        return MediaError(ErrorCode.TRUNCATED, cut)
     if damage := frames.damage():
         return MediaError(ErrorCode.DAMAGED, damage)
     if audio.bad_packets:

@@ -48,6 +48,11 @@ class Timeline:
         """When the pictures are shown, in order."""
         return np.sort(self.in_decoding_order_ms())
 
+    def usual_gaps_ms(self, count: int) -> float:
+        """How long so many pictures last, by the middle one of all distances."""
+        starts_ms = self.starts_ms()
+        return count * float(np.median(np.diff(starts_ms))) if len(starts_ms) > 1 else 0.0
+
     def in_decoding_order_ms(self) -> NDArray[np.int64]:
         """When the pictures are shown, in the order of their packets."""
         return np.array(self._starts, np.int64)
