@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
 
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.pixels import Pixels, in_windows
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, clock_ms, decoder_of, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline
@@ -73,12 +74,14 @@ class PyAVReader:
     def _frames(self) -> Iterator[av.VideoFrame]:
         seen = False
         with open_container(self.path, self.media) as container:
-            self._set_up(video_tracks(container)[0])
+            stream = video_tracks(container)[0]
+            codec = decoder_of(stream)
+            self._set_up(codec, stream.guessed_rate or stream.average_rate)
             for packet in self.timeline.packets(container):
                 if packet.size == 0 and packet.pts is not None:
                     continue  # Theora repeats a frame so; only the flushing packet may be empty
                 try:
-                    frames = packet.decode()
+                    frames = codec.decode(packet)
                 except av.FFmpegError:
                     self.timeline.bad_packets += seen  # before the first frame it is only a late tune-in
                     continue
@@ -89,8 +92,7 @@ class PyAVReader:
                     yield frame
         self.timeline.shown(self.timeline.end_ms)
 
-    def _set_up(self, stream: av.VideoStream) -> None:
-        codec, rate = stream.codec_context, stream.guessed_rate or stream.average_rate
+    def _set_up(self, codec: av.VideoCodecContext, rate: Fraction | None) -> None:
         self.period_ms = max(1.0, 1000 / float(rate)) if rate else 1.0
         codec.thread_count, codec.thread_type = self.sampling.threads, "AUTO"
         codec.options = {"max_pixels": str(self.limits.max_pixels)}  # a stream may grow on the way

@@ -86,10 +86,9 @@ PACKET_BYTES = (188, 192, 204)  # ISO/IEC 13818-1; with arrival times, as camera
 
 def sound_frame(head: bytes) -> Format | None:
     """Tell MPEG audio, AAC, AC-3 and DTS by the header of their first frame; None for anything else."""
-    if len(head) < 4:
-        return None
+    head = head[:6].ljust(6, b"\x00")
     if head[:2] == b"\x0b\x77":
-        return Format("eac3" if len(head) > 5 and head[5] >> 3 > 10 else "ac3")
+        return Format("eac3" if head[5] >> 3 > 10 else "ac3")
     if head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     layer = head[1] >> 1 & 3
