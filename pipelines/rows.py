@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,29 +45,6 @@ CONTENTS = pa.schema(
 # What decode reads: each content once.
 SOURCES = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", "bytes")])
 
-# What decode writes. Only the last window of a content says how it ended.
-WINDOWS = pa.schema(
-    [
-        ("content_sha256", pa.string()),
-        ("window_index", pa.int32()),
-        ("last", pa.bool_()),
-        ("start_ms", pa.int64()),
-        ("end_ms", pa.int64()),
-        ("duration_ms", pa.int64()),
-        ("media", pa.string()),  # "video", "picture" or "audio"
-        ("decoder", pa.string()),
-        ("frame_ms", pa.list_(pa.int64())),
-        ("frame_height", pa.int32()),
-        ("frame_width", pa.int32()),
-        ("frames_THWC", pa.large_binary()),  # uint8 RGB
-        ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
-        ("error_code", pa.string()),
-        ("error_message", pa.string()),
-        ("decode_ms", pa.float64()),  # what the decode child spent
-        ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
-    ]
-)
-
 SIGNAL = pa.struct(
     [
         ("label", pa.string()),
@@ -100,6 +78,39 @@ LINE = pa.struct(  # said or shown; see model_registry.model.Line
         ("language", pa.string()),
         ("confidence", pa.float32()),
         ("words", pa.list_(WORD)),
+    ]
+)
+FOUND = pa.struct(  # by the decoder: codes on pictures, and text that comes with the file; see decode/found.py
+    [
+        *LINE,
+        ("form", pa.string()),
+        ("source", pa.string()),
+        ("box", pa.list_(pa.float32())),  # left, top, right, bottom as shares of the picture
+        ("raw", pa.binary()),  # of a code
+    ]
+)
+# What decode writes. Only the last window of a content says how it ended.
+WINDOWS = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        ("window_index", pa.int32()),
+        ("last", pa.bool_()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("media", pa.string()),  # "video", "picture" or "audio"
+        ("decoder", pa.string()),
+        ("frame_ms", pa.list_(pa.int64())),
+        ("frame_height", pa.int32()),
+        ("frame_width", pa.int32()),
+        ("frames_THWC", pa.large_binary()),  # uint8 RGB
+        ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
+        ("found", pa.list_(FOUND)),
+        ("codes_ms", pa.float64()),  # what the decode child spent on codes
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("decode_ms", pa.float64()),  # what the decode child spent on all the rest
+        ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
     ]
 )
 VOICE = pa.struct([("speech_ms", pa.int32()), ("embedding", pa.list_(pa.float16(), -1))])  # of a window's speech
@@ -149,6 +160,8 @@ class Window:
     frame_ms: tuple[int, ...] = ()
     frames_THWC: NDArray[np.uint8] | None = None
     audio_16k: NDArray[np.int16] | None = None
+    found: tuple[Any, ...] = ()  # pipelines.decode.found.Found
+    codes_ms: float = 0.0
 
 
 def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:

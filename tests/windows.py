@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
-from pipelines.rows import LINE, PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, WINDOWS
+from pipelines.rows import FOUND, LINE, PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, WINDOWS
 from pipelines.stage import BUSY
 
 DIM = 4
@@ -26,7 +26,9 @@ LOOKED_AT = pa.schema(
         ("shown", pa.list_(LINE)),
         ("voices", pa.list_(VOICE)),
         ("busy", BUSY),
+        ("found", pa.list_(FOUND)),
         ("decode_ms", pa.float64()),
+        ("codes_ms", pa.float64()),
     ]
 )
 
@@ -95,6 +97,8 @@ def window(
         "voices": [{"speech_ms": 1000, "embedding": np.array(voice, np.float16)}] if voice else [],
         "busy": [],
         "decode_ms": 1.0,
+        "codes_ms": 0.5,
+        "found": [],
     }
 
 

@@ -23,7 +23,7 @@ ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, Valu
 def suits_decord(media: Format, info: MediaInfo, sampling: Sampling) -> bool:
     """Whether decord is known to read such a video right.
 
-    It has no AV1, no mirroring, no transparency, no high dynamic range, no choice of a track.
+    It has no AV1, no mirroring, no transparency, no high dynamic range, no choice of a track, no second size for codes.
     """
     turn = info.orientation
     return (
@@ -35,6 +35,7 @@ def suits_decord(media: Format, info: MediaInfo, sampling: Sampling) -> bool:
         and turn is not None
         and (turn == Orientation() or (media.demuxer == "mov" and turn.is_plain_turn))
         and not sampling.keyframes_only
+        and not sampling.codes
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,16 +11,22 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pipelines.decode.codes import CodeReader
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.rows import ErrorCode, MediaError
 
 PLANES = "yuv444p"  # three of one size
 SCALER = VideoReformatter()  # keeps what it has worked out for the sizes that it had last
+CODES_SIDE = 720  # pixels of the shorter side, at least: a code of a sixth of it has 120
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
 
 
-def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArray[np.uint8], int]:
+def read_picture(
+    path: Path, sampling: Sampling, limits: Limits, codes: CodeReader | None = None
+) -> tuple[NDArray[np.uint8], int]:
     """Return uint8 [1, H, W, 3] and how many more frames there are; transparency is laid on white.
+
+    `codes` looks at the picture in more pixels than are returned.
 
     Raises MediaError.
     """
@@ -28,9 +35,12 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArra
         with Image.open(path, formats=FORMATS) as picture:
             limits.check_pixels(*picture.size)
             others = getattr(picture, "n_frames", 1) - 1
-            picture.draft("RGB", sampling.frame_size(*picture.size))
+            wanted = replace(sampling, frame_side=max(sampling.frame_side, CODES_SIDE if codes else 0))
+            picture.draft("RGB", wanted.frame_size(*picture.size))
             ImageOps.exif_transpose(picture, in_place=True)
             opaque = _on_white(_eight_bits(picture))
+            if codes:
+                codes.look_at(0, np.asarray(opaque.convert("L")))
     except MediaError:
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to

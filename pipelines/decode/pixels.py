@@ -11,6 +11,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from pipelines.decode.codes import CodeReader
 from pipelines.decode.limits import Sampling
 from pipelines.decode.orientation import orientation_of
 from pipelines.decode.probe import MediaInfo
@@ -29,6 +30,7 @@ class Pixels:
         self.sampling, self.aspect = sampling, info.pixel_aspect
         self.orientation, self.turned = info.orientation, info.turned
         self.reformatter = VideoReformatter()
+        self.codes = CodeReader() if sampling.codes else None
 
     def of(self, frame: av.VideoFrame) -> Picture:
         """Return uint8 [H, W, 3]."""
@@ -36,6 +38,12 @@ class Pixels:
             self.orientation, self.turned = orientation_of(frame), frame.rotation
         shown = frame.width * self.aspect.numerator, frame.height * self.aspect.denominator
         return self.orientation.upright(self._scaled(frame, *self.sampling.frame_size(*shown)))
+
+    def seen(self, start_ms: int, frame: av.VideoFrame) -> Picture:
+        """The same, and codes are read on the way."""
+        if self.codes:
+            self.codes.look(start_ms, frame)
+        return self.of(frame)
 
     def _scaled(self, frame: av.VideoFrame, width: int, height: int) -> Picture:
         if is_hdr(frame.color_trc):
@@ -52,7 +60,7 @@ class Pixels:
 def in_windows(sampled: Iterable[tuple[int, av.VideoFrame]], pixels: Pixels, window_ms: int) -> Iterator[Frames]:
     """Group sampled frames, in order, by the window that they are shown in."""
     for index, group in groupby(sampled, key=lambda one: one[0] // window_ms):
-        window = [(start_ms, pixels.of(frame)) for start_ms, frame in group]
+        window = [(start_ms, pixels.seen(start_ms, frame)) for start_ms, frame in group]
         yield index, np.array([ms for ms, _ in window], np.int64), of_one_size([each for _, each in window])
 
 

@@ -16,12 +16,17 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
+from pipelines.decode.carried import described
+from pipelines.decode.clock import clock_ms
+from pipelines.decode.found import Found
 from pipelines.decode.limits import Limits
 from pipelines.decode.orientation import Orientation, orientation_of
 from pipelines.decode.sniff import Format
 from pipelines.decode.tone import is_hdr
 from pipelines.decode.transparency import has_alpha
 from pipelines.rows import ErrorCode, MediaError
+
+__all__ = ["MediaInfo", "audio_tracks", "clock_ms", "demux", "open_container", "probe", "video_tracks"]
 
 FIRST_FRAME_PACKETS = 64
 OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
@@ -51,16 +56,13 @@ class MediaInfo:
     turned: int = 0  # degrees, as PyAV says it of the same frame
     is_plain: bool = True  # neither transparent nor of high dynamic range
     has_alpha_track: bool = False  # WebM: only libvpx reads it
+    texts: tuple[Found, ...] = ()  # tags and titles of chapters
+    subtitle_tracks: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) that are to each other as those shown, before it is turned upright."""
         return self.width * self.pixel_aspect.numerator, self.height * self.pixel_aspect.denominator
-
-
-def clock_ms(pts: int, time_base: Fraction, start_us: int) -> int:
-    """Return the milliseconds since the container's first timestamp, in whole numbers so that all readers agree."""
-    return (pts * time_base.numerator * 1_000_000 // time_base.denominator - start_us + 500) // 1000
 
 
 def open_container(path: Path, media: Format) -> InputContainer:
@@ -103,10 +105,11 @@ def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
         duration_ms = (container.duration or 0) // 1000
         start_us = container.start_time or 0
         limits.check_duration(duration_ms)
+        texts = described(container, start_us, duration_ms)
         if not videos and not audios:
             raise MediaError(ErrorCode.NO_VIDEO, "the container has neither pictures nor sound that can be read")
         if not videos:
-            return MediaInfo(has_video=False, has_audio=True, duration_ms=duration_ms, start_us=start_us)
+            return MediaInfo(False, True, duration_ms=duration_ms, start_us=start_us, texts=texts)
         video = videos[0]
         width, height = video.width, video.height  # a refused frame sets them to 0
         limits.check_pixels(width, height)
@@ -130,6 +133,8 @@ def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
             turned=frame.rotation if frame else 0,
             is_plain=frame is None or not (is_hdr(frame.color_trc) or has_alpha(frame.format)),
             has_alpha_track=video.metadata.get("alpha_mode") == "1" and video.codec_context.name in ALPHA_DECODERS,
+            texts=texts,
+            subtitle_tracks=len(container.streams.subtitles),
         )
 
 

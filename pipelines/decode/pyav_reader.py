@@ -8,9 +8,10 @@ from pathlib import Path
 
 import av
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.pixels import Pixels, in_windows
-from pipelines.decode.probe import MediaInfo, clock_ms, decoder_of, demux, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, decoder_of, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline

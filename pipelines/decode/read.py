@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.decode.audio_reader import AudioReader
+from pipelines.decode.codes import CodeReader
 from pipelines.decode.decord_reader import DecordReader, suits_decord
+from pipelines.decode.found import Found
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.picture_reader import read_picture
 from pipelines.decode.probe import MediaInfo, open_container, probe
@@ -20,6 +24,7 @@ from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format, lent, sniff_file
 from pipelines.decode.sparse_reader import SparseReader, suits_sparse
 from pipelines.decode.structure import missing_end
+from pipelines.decode.subtitles import Subtitles, subtitles_of
 from pipelines.decode.timeline import Timeline, read_timeline
 from pipelines.rows import AUDIO_HZ, ErrorCode, MediaError, Window
 
@@ -38,6 +43,7 @@ class End:
     decoder: str
     duration_ms: int
     error: MediaError | None = None
+    found: tuple[Found, ...] = ()  # text that the file carries
 
 
 def read(
@@ -76,7 +82,7 @@ def _steps(path: Path, sampling: Sampling, limits: Limits, shortcuts: bool) -> I
     if info.has_video:
         yield from _with_sound(_Frames(path, media, info, sampling, limits, shortcuts), audio, info, sampling, limits)
     else:
-        yield from _sound_only(audio, sampling, limits)
+        yield from _sound_only(audio, info, sampling, limits)
 
 
 def _silent(info: MediaInfo) -> MediaInfo:
@@ -95,6 +101,7 @@ class _Frames:
         self.shortcuts = shortcuts
         self.decoder = "decord"  # unless "sparse" or "pyav"
         self.timeline = Timeline(info, limits.max_duration_ms)
+        self.codes: CodeReader | None = None
 
     def windows(self) -> Iterator[Frames]:
         done = -1
@@ -127,10 +134,21 @@ class _Frames:
 
     def _by(self, engine: type[SparseReader | PyAVReader]) -> Iterator[Frames]:
         reader = engine(self.path, self.media, self.info, self.sampling, self.limits)
+        self.codes = reader.pixels.codes
         try:
-            yield from reader.windows()
+            for window in reader.windows():
+                yield window
+                if self.codes:
+                    self.codes.taken(0)  # of a window that another engine had
         finally:
             self.timeline = reader.timeline
+
+    def taken(self, end_ms: int) -> dict[str, Any]:
+        """What of a Window codes come to, since the last call."""
+        if self.codes is None:
+            return {}
+        found, spent_ms = self.codes.taken(end_ms)
+        return {"found": tuple(found), "codes_ms": spent_ms}
 
     def damage(self) -> str | None:
         """What was wrong with the pictures on the way, None for nothing."""
@@ -151,13 +169,14 @@ def _with_sound(
 ) -> Iterator[Window | End]:
     """Join every window of frames with its stretch of sound; a stretch with only one of the two is a window too."""
     per_window = sampling.window_ms * AUDIO_HZ // 1000
-    index = 0
+    index, began_s = 0, time.monotonic()
     last_frame_ms = -1
     for found, frame_ms, frames_THWC in frames.windows():
         while index < found:
             yield _window(index, sampling, audio.take(per_window))
             index += 1
-        yield _window(index, sampling, audio.take(per_window), frame_ms, frames_THWC)
+        codes = frames.taken((found + 1) * sampling.window_ms)
+        yield replace(_window(index, sampling, audio.take(per_window), frame_ms, frames_THWC), **codes)
         index, last_frame_ms = index + 1, int(frame_ms[-1])
     if last_frame_ms < 0:
         raise MediaError(ErrorCode.DAMAGED, f"no frame of the {info.codec} video could be decoded")
@@ -166,7 +185,13 @@ def _with_sound(
         yield _window(index, sampling, sound)
         index += 1
     end_ms = max(frames.timeline.end_ms, last_frame_ms)
-    yield End("video", frames.decoder, max(end_ms, audio.end_ms), _how_it_ended(frames, audio, info, end_ms))
+    texts = Subtitles()
+    if info.subtitle_tracks:
+        texts = subtitles_of(frames.path, frames.media, info, time.monotonic() - began_s)
+    error = _how_it_ended(frames, audio, info, end_ms)
+    if error is None and texts.unread:
+        error = MediaError(ErrorCode.UNSUPPORTED, "; ".join(texts.unread))
+    yield End("video", frames.decoder, max(end_ms, audio.end_ms), error, (*info.texts, *texts.lines))
 
 
 def _window(
@@ -199,7 +224,7 @@ def _how_it_ended(frames: _Frames, audio: AudioReader, info: MediaInfo, end_ms: 
     return None
 
 
-def _sound_only(audio: AudioReader, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
+def _sound_only(audio: AudioReader, info: MediaInfo, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
     per_window = sampling.window_ms * AUDIO_HZ // 1000
     index = 0
     while len(sound := audio.take(per_window)):
@@ -209,11 +234,13 @@ def _sound_only(audio: AudioReader, sampling: Sampling, limits: Limits) -> Itera
     if index == 0:
         raise MediaError(ErrorCode.DAMAGED, "no sample of the sound could be decoded")
     unseen = MediaError(ErrorCode.NO_VIDEO, "there is sound and no picture to look at")
-    yield End("audio", "pyav", audio.end_ms, unseen)
+    yield End("audio", "pyav", audio.end_ms, unseen, info.texts)
 
 
 def _picture(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
-    frames_THWC, others = read_picture(path, sampling, limits)
-    yield Window(0, 0, 0, (0,), frames_THWC)
+    codes = CodeReader() if sampling.codes else None
+    frames_THWC, others = read_picture(path, sampling, limits, codes)
+    found, codes_ms = codes.taken(0) if codes else ([], 0.0)
+    yield Window(0, 0, 0, (0,), frames_THWC, found=tuple(found), codes_ms=codes_ms)
     unseen = MediaError(ErrorCode.UNSUPPORTED, f"the picture moves, and {others} more frames were not looked at")
     yield End("picture", "pillow", 0, unseen if others else None)

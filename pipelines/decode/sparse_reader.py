@@ -17,10 +17,11 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.packets import PacketPlan, plan_keyframes, plan_packets
 from pipelines.decode.pixels import Pixels, in_windows
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, demux, open_container, video_tracks
 from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline, read_timeline

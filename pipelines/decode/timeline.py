@@ -12,8 +12,9 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, video_tracks
+from pipelines.decode.probe import MediaInfo, demux, video_tracks
 
 
 class Timeline:

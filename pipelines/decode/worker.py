@@ -121,9 +121,11 @@ def _row(request: Request, window: Window | None, since: float, end: End | None 
         "frame_width": None if frames_THWC is None else frames_THWC.shape[2],
         "frames_THWC": None if frames_THWC is None else frames_THWC.tobytes(),
         "audio_16k": None if window.audio_16k is None else window.audio_16k.tobytes(),
+        "found": [each.as_row() for each in (*window.found, *(end.found if end else ()))],
+        "codes_ms": window.codes_ms,
         "error_code": error.code.value if error else None,
         "error_message": str(error) if error else None,
-        "decode_ms": (time.perf_counter() - since) * 1000,
+        "decode_ms": max(0.0, (time.perf_counter() - since) * 1000 - window.codes_ms),
     }
 
 
