@@ -26,7 +26,16 @@ from pipelines.decode.tone import is_hdr
 from pipelines.decode.transparency import has_alpha
 from pipelines.rows import ErrorCode, MediaError
 
-__all__ = ["MediaInfo", "audio_tracks", "clock_ms", "demux", "open_container", "probe", "video_tracks"]
+__all__ = [
+    "MediaInfo",
+    "attached_pictures",
+    "audio_tracks",
+    "clock_ms",
+    "demux",
+    "open_container",
+    "probe",
+    "video_tracks",
+]
 
 FIRST_FRAME_PACKETS = 64
 OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
@@ -58,6 +67,7 @@ class MediaInfo:
     has_alpha_track: bool = False  # WebM: only libvpx reads it
     texts: tuple[Found, ...] = ()  # tags and titles of chapters
     subtitle_tracks: int = 0
+    covers: int = 0  # attached pictures
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,6 +92,12 @@ def video_tracks(container: InputContainer) -> list[av.VideoStream]:
         for stream in container.streams.video
         if stream.codec_context and not stream.disposition & av.stream.Disposition.attached_pic
     ]
+
+
+def attached_pictures(container: InputContainer) -> list[av.VideoStream]:
+    """Return the pictures that go with the file: cover art."""
+    attached = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if stream.codec_context and stream.disposition & attached]
 
 
 def audio_tracks(container: InputContainer) -> list[av.AudioStream]:
@@ -135,6 +151,7 @@ def probe(path: Path, media: Format, limits: Limits) -> MediaInfo:
             has_alpha_track=video.metadata.get("alpha_mode") == "1" and video.codec_context.name in ALPHA_DECODERS,
             texts=texts,
             subtitle_tracks=len(container.streams.subtitles),
+            covers=len(attached_pictures(container)),
         )
 
 

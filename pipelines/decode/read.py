@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.decode.audio_reader import AudioReader
+from pipelines.decode.behind import cut_from, film_behind
 from pipelines.decode.codes import CodeReader
+from pipelines.decode.covers import covers_of
 from pipelines.decode.decord_reader import DecordReader, suits_decord
-from pipelines.decode.found import Found
+from pipelines.decode.ending import End
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.picture_reader import read_picture
+from pipelines.decode.picture_windows import later, picture_windows
 from pipelines.decode.probe import MediaInfo, open_container, probe
 from pipelines.decode.pyav_reader import PyAVReader, is_intact
 from pipelines.decode.sampling import EngineError, Frames
@@ -33,17 +35,6 @@ MISSING_LEAST_MS = 200  # but a few pictures may be missing
 LOST_MS, LOST_LEAST_MS, LOST_SHARE = 1500, 500, 0.1  # of pictures that did not come out, in one stretch
 UNREAD_BYTES = 1 << 16
 UNREAD_SHARE = 0.25  # of a file, behind its last packet: more than an index at the end takes
-
-
-@dataclass(frozen=True)
-class End:
-    """What is known of a video once it was read: the last thing that `read` yields."""
-
-    media: str  # "video", "picture" or "audio"
-    decoder: str
-    duration_ms: int
-    error: MediaError | None = None
-    found: tuple[Found, ...] = ()  # text that the file carries
 
 
 def read(
@@ -72,17 +63,45 @@ def read(
 
 def _steps(path: Path, sampling: Sampling, limits: Limits, shortcuts: bool) -> Iterator[Window | End]:
     media = sniff_file(path)
-    if media.is_picture:
-        yield from _picture(path, sampling, limits)
-        return
+    if not media.is_picture:
+        yield from _film(path, media, sampling, limits, shortcuts)
+    elif not (behind := film_behind(path)):
+        yield from picture_windows(path, sampling, limits)
+    elif behind[0] == 0:
+        yield from _film(path, behind[1], sampling, limits, shortcuts)
+    else:
+        yield from _photo_and_film(path, *behind, sampling, limits)
+
+
+def _film(path: Path, media: Format, sampling: Sampling, limits: Limits, shortcuts: bool) -> Iterator[Window | End]:
     info = probe(path, media, limits)
     if not sampling.sound:
         info = _silent(info)
     audio = AudioReader(path, media, info, limits)
     if info.has_video:
-        yield from _with_sound(_Frames(path, media, info, sampling, limits, shortcuts), audio, info, sampling, limits)
+        steps = _with_sound(_Frames(path, media, info, sampling, limits, shortcuts), audio, info, sampling, limits)
+        yield from _and_covers(steps, path, media, info, sampling, limits) if info.covers else steps
     else:
         yield from _sound_only(audio, info, sampling, limits)
+
+
+def _and_covers(
+    steps: Iterator[Window | End], path: Path, media: Format, info: MediaInfo, sampling: Sampling, limits: Limits
+) -> Iterator[Window | End]:
+    """Cover art in windows of its own, behind the film."""
+    index = 0
+    for step in steps:
+        if isinstance(step, Window):
+            index = step.index + 1
+            yield step
+            continue
+        unseen = info.covers
+        for picture in covers_of(path, media, sampling, limits):
+            start_ms = index * sampling.window_ms
+            yield Window(index, start_ms, start_ms, (start_ms,), picture[None])
+            index, unseen = index + 1, unseen - 1
+        error = MediaError(ErrorCode.UNSUPPORTED, f"{unseen} attached pictures were not looked at")
+        yield replace(step, error=step.error or (error if unseen else None))
 
 
 def _silent(info: MediaInfo) -> MediaInfo:
@@ -189,6 +208,8 @@ def _with_sound(
     if info.subtitle_tracks:
         texts = subtitles_of(frames.path, frames.media, info, time.monotonic() - began_s)
     error = _how_it_ended(frames, audio, info, end_ms)
+    if frames.timeline.has_captions:
+        texts.unread.append("closed captions (CEA-608 or 708) are not read")
     if error is None and texts.unread:
         error = MediaError(ErrorCode.UNSUPPORTED, "; ".join(texts.unread))
     yield End("video", frames.decoder, max(end_ms, audio.end_ms), error, (*info.texts, *texts.lines))
@@ -237,10 +258,13 @@ def _sound_only(audio: AudioReader, info: MediaInfo, sampling: Sampling, limits:
     yield End("audio", "pyav", audio.end_ms, unseen, info.texts)
 
 
-def _picture(path: Path, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
-    codes = CodeReader() if sampling.codes else None
-    frames_THWC, others = read_picture(path, sampling, limits, codes)
-    found, codes_ms = codes.taken(0) if codes else ([], 0.0)
-    yield Window(0, 0, 0, (0,), frames_THWC, found=tuple(found), codes_ms=codes_ms)
-    unseen = MediaError(ErrorCode.UNSUPPORTED, f"the picture moves, and {others} more frames were not looked at")
-    yield End("picture", "pillow", 0, unseen if others else None)
+def _photo_and_film(path: Path, begin: int, film: Format, sampling: Sampling, limits: Limits) -> Iterator[Window | End]:
+    """A motion photo: the still first, and its film from the next window on."""
+    index = 0
+    for step in picture_windows(path, sampling, limits):
+        if isinstance(step, Window):
+            yield step
+            index = step.index + 1
+    with cut_from(path, begin) as behind:
+        for step in _film(behind, film, sampling, limits, True):
+            yield later(step, index, index * sampling.window_ms)

@@ -19,8 +19,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.decode.ending import End
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.read import End, read
+from pipelines.decode.read import read
 from pipelines.decode.unchanged import Stamp, check_unchanged
 from pipelines.processes import die_with_parent
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window

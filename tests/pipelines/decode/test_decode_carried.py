@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
 import pipelines.decode.subtitles
 from pipelines.decode.found import Found
 from pipelines.decode.subtitles import plain_text
+from pipelines.decode.timeline import has_captions
 from pipelines.rows import ErrorCode
-from tests.footage import write_film
+from tests.footage import corners, write_film
 from tests.subtitled import carrying
 from tests.watching import Seen, watch
 
@@ -104,6 +110,52 @@ def test_a_track_of_pictures_is_said_to_be_unread(tmp_path: Path, plain: dict[st
 )
 def test_markup_is_taken_off(dialogue: str, expected: str) -> None:
     assert plain_text(dialogue) == expected
+
+
+def test_cover_art_is_looked_at(tmp_path: Path, plain: dict[str, Path]) -> None:
+    """In a window behind the film's, so that the film's own times stay."""
+    file = io.BytesIO()
+    Image.fromarray(corners(3, 120, 80)).save(file, "JPEG")
+    path = tmp_path / "a.mp4"
+    with av.open(str(plain["libx264"])) as film, av.open(str(path), "w") as out:
+        pictures = out.add_stream_from_template(film.streams.video[0])
+        cover = out.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 120, 80, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        for packet in film.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                out.mux(packet)
+        still = av.Packet(file.getvalue())
+        still.stream, still.pts, still.dts, still.time_base = cover, 0, 0, Fraction(1, 1)
+        out.mux(still)
+    seen = watch(path)
+    assert seen.error is None
+    assert seen.frame_ms == [0, 1000, 2000, 3000, 30_000]
+    assert seen.windows[-1].frames_THWC is not None
+    assert np.abs(seen.windows[-1].frames_THWC[0].astype(int) - corners(3, 96, 64)).mean() < 8
+    assert seen.end is not None
+    assert seen.end.duration_ms == 4000
+
+
+def captions(*pairs: tuple[int, int, int]) -> bytes:
+    return b"GA94\x03" + bytes([0x40 | len(pairs), 0xFF]) + b"".join(map(bytes, pairs)) + b"\xff"
+
+
+def test_closed_captions_are_said_to_be_unread(tmp_path: Path) -> None:
+    """Among the user data of MPEG-2 pictures, and nothing but filling in most broadcasts."""
+    film = write_film(tmp_path / "a.mpg", codec="mpeg2video", container="vob", seconds=2).read_bytes()
+    assert has_captions(captions((0xFC, 0x94, 0x20)))
+    assert not has_captions(captions((0xFC, 0x80, 0x80), (0xFA, 0, 0)))
+    assert not has_captions(film)
+    bare = write_film(tmp_path / "b.m2v", codec="mpeg2video", container="mpeg2video", seconds=2).read_bytes()
+    slice_at = bare.index(b"\x00\x00\x01\x01")
+    (path := tmp_path / "c.m2v").write_bytes(
+        bare[:slice_at] + b"\x00\x00\x01\xb2" + captions((0xFC, 0x94, 0x20), (0xFC, 0xC8, 0xE9)) + bare[slice_at:]
+    )
+    seen = watch(path)
+    assert seen.code == ErrorCode.UNSUPPORTED
+    assert str(seen.error) == "closed captions (CEA-608 or 708) are not read"
 
 
 def test_a_found_line_is_a_row() -> None:
