@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipelines.decode.found import Found
 from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
 from pipelines.rows import FOUND, LINE, PDQ_BYTES, PEAK, SIGNAL, THUMBNAIL, VIEW, VOICE, WINDOWS
@@ -63,6 +64,7 @@ def window(
     strip: Mapping[int, bytes] | None = None,
     said: Sequence[tuple[int, int, str]] = (),
     shown: Sequence[tuple[int, int, str]] = (),
+    found: Sequence[tuple[int, int, str]] = (),
     voice: Sequence[float] = (),
     duration_ms: int | None = None,
     error_code: str | None = None,
@@ -71,7 +73,7 @@ def window(
     """One window; only the last has a duration and an error.
 
     `pictures` are its thumbnails by time, `strip` its film strip, `peaks` pairs of time and pitch, `said` and `shown`
-    lines; of each frame there is the view of the whole of it.
+    lines, `found` codes; of each frame there is the view of the whole of it.
     """
     embeddings = [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding
     return {
@@ -98,7 +100,7 @@ def window(
         "busy": [],
         "decode_ms": 1.0,
         "codes_ms": 0.5,
-        "found": [],
+        "found": [Found(*one, "OCR", "code QRCode").as_row() for one in found],
     }
 
 

@@ -27,7 +27,7 @@ KEPT = 0.7  # of the steps, found again: in unchanged text 0.9 and more, where o
 LETTER, LETTER_OF_TWO, LETTER_OF_FOUR = (32, 44), 0.22, 0.16
 STAYS = 0.6  # of the cells like text: below, it is the picture that moves
 LONG = 4  # cells in a row, beside which one letter may change
-MOST_LETTERS = 8  # places: beyond, it is no letter that changed
+MOST_LETTERS = 16  # places: beyond, it is no letter that changed
 COARSER = 2  # text of a sixth of the frame's height and more is too smooth for its cells, and is found at half the size
 COARSE_RUN = 4  # cells in a row there: three letters of a quarter of the height
 

@@ -87,7 +87,7 @@ def _found(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[Transcript
     found: dict[str, list[TranscriptLine]] = {}
     going: dict[tuple[str, str, str], TranscriptLine] = {}
     for row in sorted(pieces.rows("found", contents).to_pylist(), key=lambda row: int(row["start_ms"])):
-        for unit in units(row["text"]):
+        for unit in units(row["text"]) if row["form"] == WRITTEN else _cut_lines(row["text"]):
             key = (row["content_sha256"], row["source"], unit)
             before = going.get(key)
             line = _found_line(row, unit)
@@ -98,6 +98,13 @@ def _found(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[Transcript
             own.append(line)
             going[key] = line
     return found
+
+
+def _cut_lines(text: str) -> Iterator[str]:
+    """The lines of a code's payload: in an address a question mark ends no sentence."""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        for start in range(0, len(line), LONGEST_UNIT):
+            yield line[start : start + LONGEST_UNIT]
 
 
 def _found_line(row: dict[str, Any], text: str) -> TranscriptLine:
