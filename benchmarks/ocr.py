@@ -18,8 +18,9 @@ from benchmarks.registry import Result
 from benchmarks.subtitles import TEXTS, fitting, subtitled
 from model_registry.bundles import pin_model
 from model_registry.model import AnyModel, Line, ModelRef, read_all
+from pipelines.decode.ending import End
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.read import End, read
+from pipelines.decode.read import read
 from pipelines.ocr.changes import frames_to_read, strokes_of
 from pipelines.ocr.junk import legible
 from pipelines.ocr.merge import Reading, edits, merge

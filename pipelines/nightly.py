@@ -56,7 +56,7 @@ def nightly_stages(
     Without `copies` that is left out which only matching with a bank reads: pictures inside of frames, and landmarks.
     """
     looking, listening = _looking(bundle, machines, copies), _listening(bundle, machines, copies)
-    sampling = replace(sampling, threads=machines.decode_threads)
+    sampling = replace(sampling, threads=machines.decode_threads, codes=True)
     stages: list[Stage] = [Decode(sampling=sampling, limits=limits, cpus=machines.decode_cpus)]
     stages += [Guarded.over(pool, attempts_of(folder)) for pool in _pools(looking, listening, machines)]
     stages.append(Commit(folder=folder, cpus=machines.commit_cpus))

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from model_registry.errors import NightjarError
 from pipelines.places import PART, Place, each, listed, make, opened, place, remove, sync, write_table
-from pipelines.rows import LINE, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, ErrorCode
+from pipelines.rows import FOUND, LINE, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, ErrorCode
 from pipelines.stage import BUSY, Stage, Work
 
 ENDS = (
@@ -52,7 +52,7 @@ RECEIPTS = pa.schema(
 )
 OWNER = [("content_sha256", pa.string()), ("window_index", pa.int32())]
 ORPHAN_S = 3600.0  # age of files without their `windows` from which on nobody is still writing them
-FORMAT = 4  # of features: 1 had no views and no peaks; 2 no lines; 3 no stills, and did not say of which sound
+FORMAT = 4  # of features: 1 had no views and no peaks; 2 no lines; 3 no stills, no tracks, nothing found in decoding
 KINDS = {
     "signals": SIGNAL,
     "views": VIEW,
@@ -62,6 +62,7 @@ KINDS = {
     "said": LINE,
     "shown": LINE,
     "voices": VOICE,
+    "found": FOUND,
 }
 HOW_ENDED = ["content_sha256", "window_index", "last", "duration_ms", "error_code", "error_message", "attempts"]
 PASSING_ERRORS = {  # of the place a content was read from, not of the content
@@ -78,13 +79,15 @@ class Commit(Stage):
 
     folder: str
     kinds: tuple[str, ...] = tuple(KINDS)
-    reads: tuple[str, ...] = (*ENDS, "frame_ms", *KINDS, "busy", "decode_ms")
+    reads: tuple[str, ...] = (*ENDS, "frame_ms", *KINDS, "busy", "decode_ms", "codes_ms")
     writes: tuple[str, ...] = ("frames",)
 
     @classmethod
     def of(cls, kinds: tuple[str, ...], folder: str, cpus: float) -> Commit:
         """Keep these kinds only."""
-        return cls(kinds=kinds, folder=folder, cpus=cpus, reads=(*ENDS, "frame_ms", *kinds, "busy", "decode_ms"))
+        return cls(
+            kinds=kinds, folder=folder, cpus=cpus, reads=(*ENDS, "frame_ms", *kinds, "busy", "decode_ms", "codes_ms")
+        )
 
     def open(self) -> Work:
         """Nothing to load."""
@@ -143,8 +146,8 @@ def _exploded(table: pa.Table, kind: str) -> pa.Table:
 
 def _receipts(table: pa.Table) -> pa.Table:
     busy = [
-        [*(row["busy"] or []), {"stage": "decode", "ms": row["decode_ms"] or 0.0}]
-        for row in table.select(["busy", "decode_ms"]).to_pylist()
+        [*(row["busy"] or []), *[{"stage": name, "ms": row[f"{name}_ms"] or 0.0} for name in ("decode", "codes")]]
+        for row in table.select(["busy", "decode_ms", "codes_ms"]).to_pylist()
     ]
     frames = pc.list_value_length(table["frame_ms"]).cast(pa.int64())
     kept = [table[name] for name in ("content_sha256", "last")]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,34 +51,6 @@ SOURCES = pa.schema([CONTENTS.field(name) for name in ("content_sha256", "uri", 
 
 SOUND = pa.struct([("track", pa.uint16()), ("audio_16k", pa.large_binary()), ("audio_before", pa.large_binary())])
 
-# What decode writes. Only the last window of a content says how it ended.
-WINDOWS = pa.schema(
-    [
-        ("content_sha256", pa.string()),
-        ("window_index", pa.int32()),
-        ("last", pa.bool_()),
-        ("start_ms", pa.int64()),
-        ("end_ms", pa.int64()),
-        ("duration_ms", pa.int64()),
-        ("media", pa.string()),  # "video", "picture" or "audio"
-        ("decoder", pa.string()),
-        ("frame_ms", pa.list_(pa.int64())),
-        ("frame_height", pa.int32()),
-        ("frame_width", pa.int32()),
-        ("frames_THWC", pa.large_binary()),  # uint8 RGB
-        ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
-        ("audio_before", pa.large_binary()),  # and the last seconds before start_ms: speech crosses windows
-        ("audio_track", pa.uint16()),  # which sound of the file that is: see pipelines/tracks.py
-        ("more_sounds", pa.list_(SOUND)),  # what is heard besides: other tracks, channels that differ
-        ("error_code", pa.string()),
-        ("error_message", pa.string()),
-        ("decode_ms", pa.float64()),  # what the decode child spent
-        ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
-    ]
-)
-
-SOUND_COLUMNS = ("audio_16k", "audio_before", "audio_track", "more_sounds")  # gone once everybody has listened
-
 SIGNAL = pa.struct(
     [
         ("label", pa.string()),
@@ -117,6 +90,43 @@ LINE = pa.struct(  # said or shown; see model_registry.model.Line
         ("track", pa.uint16()),  # of what was said; null where it was shown
     ]
 )
+FOUND = pa.struct(  # by the decoder: codes on pictures, and text that comes with the file; see decode/found.py
+    [
+        *LINE,
+        ("form", pa.string()),
+        ("source", pa.string()),
+        ("box", pa.list_(pa.float32())),  # left, top, right, bottom as shares of the picture
+        ("raw", pa.binary()),  # of a code
+    ]
+)
+# What decode writes. Only the last window of a content says how it ended.
+WINDOWS = pa.schema(
+    [
+        ("content_sha256", pa.string()),
+        ("window_index", pa.int32()),
+        ("last", pa.bool_()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("media", pa.string()),  # "video", "picture" or "audio"
+        ("decoder", pa.string()),
+        ("frame_ms", pa.list_(pa.int64())),
+        ("frame_height", pa.int32()),
+        ("frame_width", pa.int32()),
+        ("frames_THWC", pa.large_binary()),  # uint8 RGB
+        ("audio_16k", pa.large_binary()),  # int16 mono samples from start_ms on; null where there is no sound
+        ("audio_before", pa.large_binary()),  # and the last seconds before start_ms: speech crosses windows
+        ("audio_track", pa.uint16()),  # which sound of the file that is: see pipelines/tracks.py
+        ("more_sounds", pa.list_(SOUND)),  # what is heard besides: other tracks, channels that differ
+        ("found", pa.list_(FOUND)),
+        ("codes_ms", pa.float64()),  # what the decode child spent on codes
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("decode_ms", pa.float64()),  # what the decode child spent on all the rest
+        ("attempts", pa.int32()),  # how often a worker died or failed at it; null: never
+    ]
+)
+SOUND_COLUMNS = ("audio_16k", "audio_before", "audio_track", "more_sounds")  # gone once everybody has listened
 VOICE = pa.struct([("speech_ms", pa.int32()), ("embedding", pa.list_(pa.float16(), -1))])  # of a window's speech
 SIGNALS = pa.schema([("content_sha256", pa.string()), *SIGNAL])
 
@@ -178,6 +188,9 @@ class Window:
     def audio_16k(self) -> NDArray[np.int16] | None:
         """What a player would play: the first sound, None where there is none."""
         return self.sounds[0].samples if self.sounds and len(self.sounds[0].samples) else None
+
+    found: tuple[Any, ...] = ()  # pipelines.decode.found.Found
+    codes_ms: float = 0.0
 
 
 def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:

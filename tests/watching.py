@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pipelines.decode.read
+from pipelines.decode.ending import End
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.read import End, read
+from pipelines.decode.read import read
 from pipelines.rows import MediaError, Window
 
 SMALL = Sampling(frame_side=64)

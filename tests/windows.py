@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipelines.decode.found import Found
 from pipelines.pieces import ENDS
 from pipelines.risk.signals import Signal
-from pipelines.rows import LINE, PDQ_BYTES, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, WINDOWS
+from pipelines.rows import FOUND, LINE, PDQ_BYTES, PEAK, SIGNAL, STILL, THUMBNAIL, VIEW, VOICE, WINDOWS
 from pipelines.stage import BUSY
 
 DIM = 4
@@ -26,7 +27,9 @@ LOOKED_AT = pa.schema(
         ("shown", pa.list_(LINE)),
         ("voices", pa.list_(VOICE)),
         ("busy", BUSY),
+        ("found", pa.list_(FOUND)),
         ("decode_ms", pa.float64()),
+        ("codes_ms", pa.float64()),
     ]
 )
 
@@ -61,6 +64,7 @@ def window(
     stills: Mapping[int, bytes] | None = None,
     said: Sequence[tuple[int, int, str]] = (),
     shown: Sequence[tuple[int, int, str]] = (),
+    found: Sequence[tuple[int, int, str]] = (),
     voice: Sequence[float] = (),
     duration_ms: int | None = None,
     error_code: str | None = None,
@@ -69,7 +73,7 @@ def window(
     """One window; only the last has a duration and an error.
 
     `pictures` are its thumbnails by time, `stills` its stills, `peaks` pairs of time and pitch, `said` and `shown`
-    lines; of each frame there is the view of the whole of it.
+    lines, `found` codes; of each frame there is the view of the whole of it.
     """
     embeddings = [[0.5] * DIM] * len(frame_ms) if embedding is None else embedding
     return {
@@ -95,6 +99,8 @@ def window(
         "voices": [{"speech_ms": 1000, "embedding": np.array(voice, np.float16)}] if voice else [],
         "busy": [],
         "decode_ms": 1.0,
+        "codes_ms": 0.5,
+        "found": [Found(*one, "OCR", "code QRCode").as_row() for one in found],
     }
 
 

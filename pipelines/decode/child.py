@@ -202,7 +202,8 @@ def lost_row(sha256: str, index: int, sampling: Sampling, error: MediaError) -> 
     """Return the last window of a video of which no more can be had."""
     start_ms = index * sampling.window_ms
     row: dict[str, Any] = dict.fromkeys(WINDOWS.names)
-    row.update(content_sha256=sha256, window_index=index, last=True, media="video", frame_ms=[], decode_ms=0.0)
+    row.update(content_sha256=sha256, window_index=index, last=True, media="video", frame_ms=[], found=[])
+    row.update(decode_ms=0.0, codes_ms=0.0)
     row.update(start_ms=start_ms, end_ms=start_ms, duration_ms=start_ms)
     row.update(error_code=error.code.value, error_message=str(error))
     return pa.RecordBatch.from_pylist([row], WINDOWS)

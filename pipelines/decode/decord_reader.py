@@ -21,15 +21,21 @@ ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, Valu
 
 
 def suits_decord(media: Format, info: MediaInfo, sampling: Sampling) -> bool:
-    """Whether decord is known to read such a video right: it has no AV1, no mirroring, no choice of a track."""
+    """Whether decord is known to read such a video right.
+
+    It has no AV1, no mirroring, no transparency, no high dynamic range, no choice of a track, no second size for codes.
+    """
     turn = info.orientation
     return (
         media.decord
         and info.codec != "av1"
+        and info.is_plain
+        and not info.has_alpha_track
         and info.video_tracks == 1
         and turn is not None
         and (turn == Orientation() or (media.demuxer == "mov" and turn.is_plain_turn))
         and not sampling.keyframes_only
+        and not sampling.codes
     )
 
 

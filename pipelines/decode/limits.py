@@ -19,6 +19,7 @@ class Sampling:
     keyframes_only: bool = False  # a cheap first pass: at most one keyframe an interval
     sound: bool = True  # without it, what has only sound has nothing
     threads: int = 1
+    codes: bool = False  # whether codes are read, on frames at their native size
 
     def __post_init__(self) -> None:
         """Refuse a sampling that has no frames."""
@@ -36,7 +37,7 @@ class Sampling:
     def id(self) -> str:
         """What of it changes the features."""
         chosen = f"{'keyframes' if self.keyframes_only else 'frames'}/{self.interval_ms}ms/{self.frame_side}px"
-        return chosen if self.sound else f"{chosen}/silent"
+        return f"{chosen}{'/codes' if self.codes else ''}{'' if self.sound else '/silent'}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""A still picture as a video of one frame, read by Pillow: upright, and refused unread if its header is too large."""
+"""Pictures read by Pillow, upright: a still one is a video of one frame, one that moves gives a frame at each tick."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,32 +12,69 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pipelines.decode.codes import CodeReader
 from pipelines.decode.limits import Limits, Sampling
+from pipelines.decode.sampling import TickFilter
+from pipelines.decode.transparency import on_ground
 from pipelines.rows import ErrorCode, MediaError
 
 PLANES = "yuv444p"  # three of one size
 SCALER = VideoReformatter()  # keeps what it has worked out for the sizes that it had last
+CODES_SIDE = 720  # pixels of the shorter side, at least: a code of a sixth of it has 120
+PHOTO = 5  # times the pixels of a film's frame: 200 million; there is only one of them at a time
+UNTIMED_MS = 100  # of a frame that says nothing, as browsers have it
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
+Shown = tuple[int, int, NDArray[np.uint8]]  # from, to, in milliseconds; uint8 [H, W, 3]
 
 
-def read_picture(path: Path, sampling: Sampling, limits: Limits) -> tuple[NDArray[np.uint8], int]:
-    """Return uint8 [1, H, W, 3] and how many more frames there are; transparency is laid on white.
+def read_picture(path: Path, sampling: Sampling, limits: Limits, codes: CodeReader | None = None) -> Iterator[Shown]:
+    """Yield the picture, or of one that moves the frames on screen at each tick, in order.
 
-    Raises MediaError.
+    `codes` looks at each in more pixels than are returned. Raises MediaError.
     """
     Image.MAX_IMAGE_PIXELS = None  # the header is held to our own limit below
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            limits.check_pixels(*picture.size)
-            others = getattr(picture, "n_frames", 1) - 1
-            picture.draft("RGB", sampling.frame_size(*picture.size))
-            ImageOps.exif_transpose(picture, in_place=True)
-            opaque = _on_white(_eight_bits(picture))
+            replace(limits, max_pixels=PHOTO * limits.max_pixels).check_pixels(*picture.size)
+            wanted = replace(sampling, frame_side=max(sampling.frame_side, CODES_SIDE if codes else 0))
+            picture.draft("RGB", wanted.frame_size(*picture.size))
+            for start_ms, end_ms in _times(picture, sampling, limits):
+                opaque = _upright(picture, limits)
+                if codes:
+                    codes.look_at(start_ms, np.asarray(opaque.convert("L")))
+                yield start_ms, end_ms, _resized(opaque, sampling.frame_size(*opaque.size))
     except MediaError:
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
         raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
-    return _resized(opaque, sampling.frame_size(*opaque.size))[None], others
+
+
+def _times(picture: Image.Image, sampling: Sampling, limits: Limits) -> Iterator[tuple[int, int]]:
+    """Go to each frame that is on screen at a tick; every one before has to be decoded all the same."""
+    count, start_ms, due = getattr(picture, "n_frames", 1), 0, TickFilter(sampling.interval_ms)
+    if count > 1:
+        limits.check_pixels(*picture.size)
+    for number in range(count):
+        if number:
+            picture.seek(number)
+        length_ms = 0
+        if count > 1:
+            picture.load()  # WebP and AVIF say only then how long a frame lasts
+            length_ms = round(float(picture.info.get("duration") or 0)) or UNTIMED_MS
+        limits.check_duration(start_ms + length_ms)
+        if due.is_due(start_ms, start_ms + length_ms if number + 1 < count else None):
+            yield start_ms, start_ms + length_ms
+        start_ms += length_ms
+
+
+def _upright(picture: Image.Image, limits: Limits) -> Image.Image:
+    """RGB; of more pixels than a frame of a film may have, every second or third."""
+    large = picture.width * picture.height / limits.max_pixels
+    if large > 1:
+        colours = picture if picture.mode in ("RGB", "RGBA", "L") else _eight_bits(picture).convert("RGB")
+        picture = colours.reduce(int(large**0.5) + 1)
+    turned = ImageOps.exif_transpose(picture)
+    return _opaque(_eight_bits(turned))
 
 
 def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -52,11 +91,10 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(scaled.to_ndarray(channel_last=True), np.uint8)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _opaque(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
         return picture if picture.mode == "RGB" else picture.convert("RGB")
-    clear = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return Image.fromarray(on_ground(np.asarray(picture.convert("RGBA"))))
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.pixels import Pixels, in_windows
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, decoder_of, demux, open_container, video_tracks
 from pipelines.decode.sampling import Frames, TickFilter
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline
@@ -25,6 +27,7 @@ class PyAVReader:
         self.sampling, self.limits = sampling, limits
         self.pixels = Pixels(info, sampling)
         self.timeline = Timeline(info, limits.max_duration_ms, sampling.keyframes_only)
+        self.period_ms = 1.0  # from picture to picture, where none has a time
 
     def windows(self) -> Iterator[Frames]:
         """Yield the frames on screen at each tick, window by window; stops quietly where the file breaks."""
@@ -47,11 +50,16 @@ class PyAVReader:
             yield held
 
     def _on_one_clock(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Time the frames, also where the file's own clock starts again or is silent."""
-        shift_ms, now_ms = 0, -1
-        for frame in self._frames():
+        """Time the frames, also where the file's own clock starts again or is silent.
+
+        A bare stream has no clock at all: its pictures follow each other at its rate.
+        """
+        shift_ms, now_ms, timed = 0, -1, False
+        for number, frame in enumerate(self._frames()):
             own_ms = self._start_ms(frame)
-            start_ms = now_ms + 1 if own_ms is None else own_ms + shift_ms
+            timed = timed or own_ms is not None
+            untimed_ms = now_ms + 1 if timed else round(number * self.period_ms)
+            start_ms = untimed_ms if own_ms is None else own_ms + shift_ms
             if start_ms < now_ms - JUMP_MS:
                 self.timeline.jumps += 1
                 shift_ms += now_ms + 1 - start_ms
@@ -67,12 +75,14 @@ class PyAVReader:
     def _frames(self) -> Iterator[av.VideoFrame]:
         seen = False
         with open_container(self.path, self.media) as container:
-            self._set_up(video_tracks(container)[0].codec_context)
+            stream = video_tracks(container)[0]
+            codec = decoder_of(stream)
+            self._set_up(codec, stream.guessed_rate or stream.average_rate)
             for packet in self.timeline.packets(container):
                 if packet.size == 0 and packet.pts is not None:
                     continue  # Theora repeats a frame so; only the flushing packet may be empty
                 try:
-                    frames = packet.decode()
+                    frames = codec.decode(packet)
                 except av.FFmpegError:
                     self.timeline.bad_packets += seen  # before the first frame it is only a late tune-in
                     continue
@@ -83,7 +93,8 @@ class PyAVReader:
                     yield frame
         self.timeline.shown(self.timeline.end_ms)
 
-    def _set_up(self, codec: av.VideoCodecContext) -> None:
+    def _set_up(self, codec: av.VideoCodecContext, rate: Fraction | None) -> None:
+        self.period_ms = max(1.0, 1000 / float(rate)) if rate else 1.0
         codec.thread_count, codec.thread_type = self.sampling.threads, "AUTO"
         codec.options = {"max_pixels": str(self.limits.max_pixels)}  # a stream may grow on the way
         if self.sampling.keyframes_only:

@@ -7,60 +7,40 @@ any file name. So the format is decided here from an allow-list, and the demuxer
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.decode.limits import Limits
 from pipelines.decode.mpeg_audio import mpeg_audio, tag_bytes
+from pipelines.decode.signatures import (
+    AIFF,
+    BOXES,
+    DOCTYPES,
+    EBML,
+    HEIF_BRANDS,
+    LATE_BOXES,
+    MAGIC,
+    MOV,
+    PICTURE,
+    PICTURE_BRANDS,
+    PLAYLISTS,
+    RIFF,
+    RIFFS,
+    Format,
+    bare_stream,
+    sound_frame,
+    transport_stream,
+)
 from pipelines.rows import ErrorCode, MediaError
 
-HEAD_BYTES = 4096
+__all__ = ["PICTURE", "Format", "check_file", "format_of", "lent", "opened", "sniff", "sniff_file"]
+
+HEAD_BYTES = 1 << 16  # in which a transport stream may begin
 PROBE_BYTES = 2048  # what decord reads before it first makes up its mind
-
-
-@dataclass(frozen=True)
-class Format:
-    """A container on the allow-list."""
-
-    demuxer: str  # FFmpeg's name; "" for a still picture, which Pillow reads
-    decord: bool = False  # the first bytes leave decord's own probe no choice: it cannot be told
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is a still picture."""
-        return not self.demuxer
-
-
-PICTURE = Format("")
-MAGIC: tuple[tuple[bytes, Format], ...] = (
-    (b"FLV\x01", Format("flv")),
-    (b"OggS", Format("ogg")),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Format("asf")),
-    (b"\x00\x00\x01\xba", Format("mpeg")),
-    (b"\x00\x00\x01\xb3", Format("mpegvideo")),
-    (b"DKIF", Format("ivf")),
-    (b"GIF8", Format("gif")),
-    (b"fLaC", Format("flac")),
-    (b"ID3", Format("mp3")),
-    (b"\xff\xfb", Format("mp3")),
-    (b"\xff\xf3", Format("mp3")),
-    (b"\xff\xf1", Format("aac")),
-    (b"\xff\xf9", Format("aac")),
-    (b"\xff\xd8\xff", PICTURE),
-    (b"\x89PNG\r\n\x1a\n", PICTURE),
-    (b"BM", PICTURE),
-)
-EBML = b"\x1a\x45\xdf\xa3"
-DOCTYPES = (b"matroska", b"webm")
-RIFF = {b"AVI ": Format("avi", decord=True), b"WAVE": Format("wav"), b"WEBP": PICTURE}
-BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}  # ISO/IEC 14496-12 and QuickTime
-PICTURE_BRANDS = {b"avif", b"avis"}
-HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1"}  # stills in tiles, of which FFmpeg shows one
-PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<smil")
 
 
 def check_file(path: Path, limits: Limits) -> int:
@@ -95,35 +75,54 @@ def _kind(mode: int) -> str:
 
 def sniff(head: bytes) -> Format:
     """Return the format of a file that begins with `head`, or raise MediaError."""
-    if head[4:8] in BOXES:
-        return _sniff_boxes(head)
-    if head[:4] == EBML:
-        return Format("matroska", decord=any(name in _ebml_header(head) for name in DOCTYPES))
-    if head[:4] == b"RIFF" and head[8:12] in RIFF:
-        return RIFF[head[8:12]]
-    if _is_transport_stream(head):
-        return Format("mpegts")
-    for magic, found in MAGIC:
-        if head.startswith(magic):
-            return found
-    if frames := mpeg_audio(head):  # rarer kinds of frames, which only the next one tells from chance
-        return Format(frames)
+    if found := _by_magic(head) or sound_frame(head) or bare_stream(head):
+        return found
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(PLAYLISTS):
         raise MediaError(ErrorCode.PLAYLIST, "it is a playlist or a description that names other files")
+    if transport_stream(head, HEAD_BYTES):
+        return Format("mpegts")
+    if frames := mpeg_audio(head):  # rare headers, which only the next frame tells from chance
+        return Format(frames)
     kind = "text" if _is_text(head) else "no known video, sound or picture format"
     raise MediaError(ErrorCode.UNSUPPORTED, f"the content is {kind}")
 
 
+def _by_magic(head: bytes) -> Format | None:
+    if head[4:8] in BOXES or (head[4:8] in LATE_BOXES and not _is_text(head[:4])):
+        return _sniff_boxes(head)
+    if head[:4] == EBML:
+        return Format("matroska", decord=any(name in _ebml_header(head) for name in DOCTYPES))
+    if head[:4] in RIFFS and head[8:12] in RIFF:
+        return RIFF[head[8:12]]
+    if head[:4] == b"FORM" and head[8:12] in AIFF:
+        return Format("aiff")
+    if transport_stream(head, 5):
+        return Format("mpegts")
+    return next((found for magic, found in MAGIC if head.startswith(magic)), None)
+
+
 def _sniff_boxes(head: bytes) -> Format:
     """ISO media: the brands of `ftyp` tell films from stills; a zero byte in front tells decord that it is no text."""
-    if head[4:8] == b"ftyp":
-        end = min(int.from_bytes(head[:4]), len(head))
-        if {head[at : at + 4] for at in (8, *range(16, end, 4))} & PICTURE_BRANDS:
+    begin = _ftyp_at(head)
+    if begin is not None:
+        end = min(begin + int.from_bytes(head[begin : begin + 4]), len(head))
+        if {head[at : at + 4] for at in (begin + 8, *range(begin + 16, end, 4))} & PICTURE_BRANDS:
             return PICTURE
-        if head[8:12] in HEIF_BRANDS:
+        if head[begin + 8 : begin + 12] in HEIF_BRANDS:
             raise MediaError(ErrorCode.UNSUPPORTED, "the content is a HEIF picture")
-    return Format("mov", decord=head[0] == 0)
+    return Format("mov", decord=head[0] == 0) if head[4:8] in BOXES else MOV
+
+
+def _ftyp_at(head: bytes) -> int | None:
+    """Where the brands are: in front, or behind boxes that say nothing."""
+    at = 0
+    while at + 8 <= len(head):
+        if head[at + 4 : at + 8] == b"ftyp":
+            return at
+        length = int.from_bytes(head[at : at + 4])
+        at = at + length if length >= 8 else len(head)
+    return None
 
 
 def _ebml_header(head: bytes) -> bytes:
@@ -132,14 +131,6 @@ def _ebml_header(head: bytes) -> bytes:
     begin = 4 + octets
     length = int.from_bytes(head[4:begin]) & ((1 << 7 * octets) - 1)
     return head[begin : begin + length] if octets < 9 and begin + length <= PROBE_BYTES else b""
-
-
-def _is_transport_stream(head: bytes) -> bool:
-    """A sync byte every 188 bytes, or every 192 with four bytes of arrival time in front (cameras, Blu-ray)."""
-    return any(
-        len(head) > at + 2 * step and {head[at], head[at + step], head[at + 2 * step]} == {0x47}
-        for at, step in ((0, 188), (4, 192))
-    )
 
 
 def _is_text(head: bytes) -> bool:
@@ -183,18 +174,19 @@ def sniff_file(path: Path) -> Format:
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
-            if not (tagged := tag_bytes(head)):
-                return sniff(head)
-            file.seek(tagged)
-            head = file.read(HEAD_BYTES)
+            if head[:3] == b"ID3":
+                return _behind_id3(file, head)
     except OSError as error:
         raise MediaError(ErrorCode.NOT_READABLE, f"the file cannot be read: {error.strerror}") from error
-    return _behind_tag(head)
+    return sniff(head)
 
 
-def _behind_tag(head: bytes) -> Format:
-    """FLAC or AAC may follow a tag of ID3; whatever else does is MP3 to a player, which looks for its next frame."""
-    return Format("flac") if head.startswith(b"fLaC") else Format(mpeg_audio(head) or "mp3")
+def _behind_id3(file: io.FileIO, head: bytes) -> Format:
+    """ID3 stands in front of MP3, at times of FLAC or AAC: its length says where they begin (ID3v2.4, 3.1)."""
+    file.seek(tag_bytes(head))
+    behind = file.read(HEAD_BYTES).lstrip(b"\x00")  # padding
+    found = Format("flac") if behind.startswith(b"fLaC") else sound_frame(behind)
+    return found or Format("mp3")
 
 
 def format_of(path: Path, limits: Limits) -> Format:

@@ -17,21 +17,24 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.packets import PacketPlan, plan_keyframes, plan_packets
 from pipelines.decode.pixels import Pixels, in_windows
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, open_container, video_tracks
+from pipelines.decode.probe import MediaInfo, demux, open_container, video_tracks
 from pipelines.decode.sampling import EngineError, Frames
 from pipelines.decode.sniff import Format
 from pipelines.decode.timeline import Timeline, read_timeline
 
-CODECS = {"h264", "hevc", "vp8"}  # where it costs less than decord, see benchmarks/decode.py; elsewhere they are equal
+# Where it costs less than decord or as much (benchmarks/decode.py), and where pictures may change their size on the
+# way, which decord does not say.
+CODECS = {"h264", "hevc", "vp8", "vp9", "mpeg4", "mjpeg", "png"}
 REWOUND = {"mov", "matroska"}  # demuxers with an index of keyframes
 
 
 def suits_sparse(info: MediaInfo, sampling: Sampling) -> bool:
     """Whether a video is worth it."""
-    return info.codec in CODECS or sampling.keyframes_only
+    return (info.codec in CODECS or sampling.keyframes_only) and not info.has_alpha_track
 
 
 class SparseReader:

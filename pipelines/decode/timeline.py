@@ -12,8 +12,12 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from pipelines.decode.clock import clock_ms
 from pipelines.decode.limits import Limits
-from pipelines.decode.probe import MediaInfo, clock_ms, demux, video_tracks
+from pipelines.decode.probe import MediaInfo, demux, video_tracks
+
+CAPTIONS = b"GA94\x03"
+CAPTIONS_WITHIN = 2048  # bytes: in front of the picture itself
 
 
 class Timeline:
@@ -27,6 +31,7 @@ class Timeline:
         self.bad_packets = 0
         self.lost_ms = 0  # the longest stretch whose packets gave no picture
         self.jumps = 0  # of the clock, back
+        self.has_captions = False  # CEA-608 or 708, among the data of a picture
         self._starts = array("q")
         self._keys = array("b")
         self._last_dts: int | None = None
@@ -39,6 +44,7 @@ class Timeline:
             for packet in demux(container, *container.streams):
                 self.read_to = max(self.read_to, (packet.pos or 0) + packet.size)
                 if packet.stream is stream:
+                    self.has_captions = self.has_captions or has_captions(bytes(memoryview(packet)[:CAPTIONS_WITHIN]))
                     self._note(packet)
                     yield packet
         except av.FFmpegError:
@@ -47,6 +53,11 @@ class Timeline:
     def starts_ms(self) -> NDArray[np.int64]:
         """When the pictures are shown, in order."""
         return np.sort(self.in_decoding_order_ms())
+
+    def usual_gaps_ms(self, count: int) -> float:
+        """How long so many pictures last, by the middle one of all distances."""
+        starts_ms = self.starts_ms()
+        return count * float(np.median(np.diff(starts_ms))) if len(starts_ms) > 1 else 0.0
 
     def in_decoding_order_ms(self) -> NDArray[np.int64]:
         """When the pictures are shown, in the order of their packets."""
@@ -87,6 +98,16 @@ class Timeline:
     def _is_bad(self) -> None:
         self.bad_packets += 1
         self.is_plain = False
+
+
+def has_captions(head: bytes) -> bool:
+    """Whether a picture's data begins with closed captions that say something (ATSC A/53, part 4, 6.2.3)."""
+    at = head.find(CAPTIONS)
+    if at < 0 or len(head) < at + 7:
+        return False
+    begin = at + 7
+    triples = (head[place : place + 3] for place in range(begin, begin + 3 * (head[at + 5] & 31), 3))
+    return any(len(each) == 3 and each[0] & 4 and (each[1] & 127 or each[2] & 127) for each in triples)
 
 
 def read_timeline(container: InputContainer, info: MediaInfo, limits: Limits) -> Timeline:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.decode.ending import End
 from pipelines.decode.limits import Limits, Sampling
-from pipelines.decode.read import End, read
+from pipelines.decode.read import read
 from pipelines.decode.unchanged import Stamp, check_unchanged
 from pipelines.processes import die_with_parent
 from pipelines.rows import WINDOWS, ErrorCode, MediaError, Window
@@ -121,9 +122,11 @@ def _row(request: Request, window: Window | None, since: float, end: End | None 
         "frame_width": None if frames_THWC is None else frames_THWC.shape[2],
         "frames_THWC": None if frames_THWC is None else frames_THWC.tobytes(),
         **_sounds(window),
+        "found": [each.as_row() for each in (*window.found, *(end.found if end else ()))],
+        "codes_ms": window.codes_ms,
         "error_code": error.code.value if error else None,
         "error_message": str(error) if error else None,
-        "decode_ms": (time.perf_counter() - since) * 1000,
+        "decode_ms": max(0.0, (time.perf_counter() - since) * 1000 - window.codes_ms),
     }
 
 

@@ -10,7 +10,7 @@ are and whether they go up or down: a picture that moves below a caption leaves 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +22,17 @@ SHARP, FAINT = 48, 28  # grey levels of a step: one that counts, and one that ma
 BOTH_WAYS, EACH_WAY = 36, 8  # of a cell's 128 pixels, how many step sharply: right and down together, and each
 RUN = 2  # cells in a row, which are 32 pixels: three letters of 12 pixels
 KEPT = 0.7  # of the steps, found again: in unchanged text 0.9 and more, where other text has taken its place some 0.4
+# One letter or digit that changes in a text that stays: so many steps are other ones, and such a share of all, in two
+# cells one above the other, or in four. Video makes a tenth of them anew.
+LETTER, LETTER_OF_TWO, LETTER_OF_FOUR = (32, 44), 0.22, 0.16
+STAYS = 0.6  # of the cells like text: below, it is the picture that moves
+LONG = 4  # cells in a row, beside which one letter may change
+MOST_LETTERS = 16  # places: beyond, it is no letter that changed
+COARSER = 2  # text of a sixth of the frame's height and more is too smooth for its cells, and is found at half the size
+COARSE_RUN = 4  # cells in a row there: three letters of a quarter of the height
 
 Box = tuple[float, float, float, float]
+Cells = NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -33,18 +42,23 @@ class Strokes:
     sharp_HW: NDArray[np.uint8]  # bits: 1 brighter to the right, 2 darker to the right, 4 brighter below, 8 darker
     faint_HW: NDArray[np.uint8]  # the same for steps from FAINT on
     like_text_RC: NDArray[np.bool_]  # cells by row and column
+    coarse: Strokes | None = None  # of the same frame at half its size
 
 
 def strokes_of(frame_HWC: NDArray[np.uint8]) -> Strokes:
     """Find the steps of uint8 [H, W, 3] RGB, of any size."""
     grey_HW = _grey(frame_HWC)
+    return replace(_strokes(grey_HW), coarse=_strokes(_halved(grey_HW), COARSE_RUN))
+
+
+def _strokes(grey_HW: NDArray[np.int16], run: int = RUN) -> Strokes:
     right_HW, below_HW = np.zeros_like(grey_HW), np.zeros_like(grey_HW)
     np.subtract(grey_HW[:, 1:], grey_HW[:, :-1], out=right_HW[:, :-1])
     np.subtract(grey_HW[1:], grey_HW[:-1], out=below_HW[:-1])
     sharp_HW = _bits(right_HW, below_HW, SHARP)
     right_RC, below_RC = _count(sharp_HW & np.uint8(3)), _count(sharp_HW & np.uint8(12))
     dense_RC = (right_RC + below_RC >= BOTH_WAYS) & (np.minimum(right_RC, below_RC) >= EACH_WAY)
-    return Strokes(sharp_HW, _bits(right_HW, below_HW, FAINT), in_runs(dense_RC))
+    return Strokes(sharp_HW, _bits(right_HW, below_HW, FAINT), in_runs(dense_RC, run))
 
 
 def in_runs(cells_RC: NDArray[np.bool_], run: int = RUN) -> NDArray[np.bool_]:
@@ -60,13 +74,38 @@ def in_runs(cells_RC: NDArray[np.bool_], run: int = RUN) -> NDArray[np.bool_]:
 
 
 def new_text(now: Strokes, read: Strokes | None) -> int:
-    """Count the cells of `now` that look like text and are in a row of such that `read` did not have."""
+    """Count the cells of `now` that look like text and that `read` did not have: a row of them, or one letter."""
+    coarse = new_text(now.coarse, read and read.coarse) if now.coarse else 0
     if read is None:
-        return int(now.like_text_RC.sum())
+        return int(now.like_text_RC.sum()) + coarse
     if not now.like_text_RC.any():
-        return 0
+        return coarse
     sharp_RC, again_RC = _count(now.sharp_HW), _count(now.sharp_HW & read.faint_HW)
-    return int(in_runs(now.like_text_RC & (again_RC < KEPT * sharp_RC)).sum())
+    changed = in_runs(now.like_text_RC & (again_RC < KEPT * sharp_RC)).sum()
+    return int(changed) + coarse or _other_letters(now, read, sharp_RC, again_RC)
+
+
+def _other_letters(now: Strokes, read: Strokes, sharp_RC: Cells, again_RC: Cells) -> int:
+    """Count the places in a text that stays, each of the size of a letter, where the steps are other ones."""
+    stays_RC = now.like_text_RC & (again_RC >= KEPT * sharp_RC)
+    if stays_RC.sum() < STAYS * now.like_text_RC.sum():
+        return 0
+    gone_RC = _count(read.sharp_HW & ~now.faint_HW)
+    other_RC, all_RC = sharp_RC - again_RC + gone_RC, sharp_RC + _count(read.sharp_HW)
+    beside_RC = in_runs(now.like_text_RC | read.like_text_RC, LONG)
+    beside_RC[:, 1:] |= beside_RC[:, :-1].copy()
+    found = 0
+    for least, share, columns in zip(LETTER, (LETTER_OF_TWO, LETTER_OF_FOUR), (1, 2), strict=True):
+        others, every = _together(other_RC, columns), _together(all_RC, columns)
+        near = _together(beside_RC.astype(np.uint16), columns) > 0
+        found += int((near & (others >= least) & (others >= share * every)).sum())
+    return found if found <= MOST_LETTERS else 0
+
+
+def _together(counts_RC: Cells, columns: int) -> Cells:
+    """Add up two cells one above the other, or two such pairs side by side."""
+    pairs_RC = counts_RC[:-1] + counts_RC[1:]
+    return pairs_RC if columns == 1 else pairs_RC[:, :-1] + pairs_RC[:, 1:]
 
 
 def still_there(box: Box, read: Strokes, now: Strokes) -> bool:
@@ -104,6 +143,12 @@ def _grey(frame_HWC: NDArray[np.uint8]) -> NDArray[np.int16]:
     step = max(1, min(frame_HWC.shape[:2]) // SIDE)
     red, green, blue = (frame_HWC[::step, ::step, channel] for channel in range(3))
     return np.asarray((red >> 2) + (green >> 1) + (blue >> 2), np.int16)
+
+
+def _halved(grey_HW: NDArray[np.int16]) -> NDArray[np.int16]:
+    height, width = grey_HW.shape[0] // COARSER * COARSER, grey_HW.shape[1] // COARSER * COARSER
+    even = grey_HW[:height, :width]
+    return np.asarray((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) >> 2, np.int16)
 
 
 def _bits(right_HW: NDArray[np.int16], below_HW: NDArray[np.int16], level: int) -> NDArray[np.uint8]:

@@ -82,7 +82,7 @@ def join_windows(lines: Iterable[Line]) -> list[Line]:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two keys are the same but for less than a fifth of their letters."""
+    """Whether two keys are the same but for less than a fifth of their letters; another digit is another text."""
     one, other = one[:MAX_LETTERS], other[:MAX_LETTERS]
     allowed = (max(len(one), len(other)) - 1) // EDITS
     if one == other or allowed < 1:
@@ -91,7 +91,13 @@ def same_text(one: str, other: str) -> bool:
     apart.subtract(other)
     if max(_sum(apart.values(), 1), _sum(apart.values(), -1)) > allowed:
         return False
-    return edits(one, other, allowed) <= allowed
+    return _same_number(one, other) and edits(one, other, allowed) <= allowed
+
+
+def _same_number(one: str, other: str) -> bool:
+    """A code or a clock that goes on is read anew; a digit against a letter is a misreading."""
+    pairs = zip(one, other, strict=False) if len(one) == len(other) else ()
+    return not any(a != b and a.isdigit() and b.isdigit() for a, b in pairs)
 
 
 def edits(one: str, other: str, most: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from model_registry.model import Line, ModelRef, read_all
 from pipelines.ocr.changes import Strokes, frames_to_read, still_there, strokes_of
-from pipelines.ocr.junk import legible
 from pipelines.ocr.merge import Reading, merge
+from pipelines.ocr.mirrored import read_both_ways
 from pipelines.predict import loaded
 from pipelines.rows import LINE, windows_of_frames
 from pipelines.stage import Stage, Work
@@ -42,8 +43,7 @@ class ReadFrames(Stage):
 
         def work(table: pa.Table) -> Iterator[pa.Table]:
             windows = [_Seen.of(frames_THWC, self.most) for frames_THWC in windows_of_frames(table)]
-            wanted = [frame_HWC for window in windows for frame_HWC in window.wanted]
-            found = iter([legible(lines) for lines in read_all(model, wanted)])
+            found = iter(self._found(model, windows))
             times = zip(windows, table["frame_ms"].to_pylist(), table["end_ms"].to_pylist(), strict=True)
             column = [
                 _rows(window.readings([next(found) for _ in window.wanted], frame_ms), end_ms)
@@ -52,6 +52,13 @@ class ReadFrames(Stage):
             yield table.append_column("shown", pa.array(column, pa.list_(LINE)))
 
         return work
+
+    def _found(self, model: Any, windows: Sequence[_Seen]) -> list[Lines]:
+        """The lines of every wanted frame, those of all windows read together."""
+        wanted = [frame_HWC for window in windows for frame_HWC in window.wanted]
+        strokes = [window.strokes[index] for window in windows for index in window.chosen]
+        places = [number for number, window in enumerate(windows) for _ in window.chosen]
+        return read_both_ways(wanted, strokes, lambda frames: read_all(model, frames), places)
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,9 @@ def stages_of(night: Sequence[Stage], looks: frozenset[Look]) -> list[Stage]:
 
 @lru_cache
 def sampling_for(looks: frozenset[Look], sampling: Sampling) -> Sampling:
-    """Sound is decoded for those who listen, and where nobody wants pictures."""
-    return replace(sampling, sound=bool(looks & OF_SOUND) or not looks & OF_PICTURES)
+    """Sound is decoded for those who listen, and where nobody wants pictures; codes are read for those who read."""
+    sound = bool(looks & OF_SOUND) or not looks & OF_PICTURES
+    return replace(sampling, sound=sound, codes=Look.OCR in looks)
 
 
 class Group:

@@ -125,7 +125,9 @@ def _when(line: TranscriptLine, reading: Reading) -> tuple[int, int]:
 def _detail(line: TranscriptLine, reading: Reading) -> str:
     """Which tier spoke, of which words, and why."""
     words = [_word(line.text, mark.start, mark.end, mark.term, mark.how) for mark in reading.marks[:MOST_MARKS]]
-    parts = [f"tier {reading.tier}", *dict.fromkeys(words), *([reading.why] if reading.why else [])]
+    carrier = " ".join(part for part in (line.source, line.place) if part)
+    parts = [f"tier {reading.tier}", *([carrier] if carrier else []), *dict.fromkeys(words)]
+    parts += [reading.why] if reading.why else []
     return "; ".join(parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ TRANSCRIPTS = pa.schema(
         ("language", pa.string()),
         ("confidence", pa.float32()),
         ("track", pa.string()),  # of what was said: see pipelines/tracks.py
+        ("source", pa.string()),  # what carries it: "code QRCode", "tag title"; empty for what a model heard or read
     ]
 )
 NightLine = tuple[str, str | None, "TranscriptLine"]  # account, content, line
@@ -50,6 +51,8 @@ class TranscriptLine:
     confidence: float = 1.0
     words: tuple[Word, ...] = ()
     track: str | None = None  # which sound of the file it was heard in
+    source: str = ""
+    place: str = ""  # on the picture, as a reviewer reads it
 
     @classmethod
     def of(cls, form: str, line: Line, track: str | None = None) -> TranscriptLine:
@@ -79,7 +82,41 @@ def spoken_and_shown(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[
         for (sha256, track), own in lines.items():
             whole = join_windows(own) if form == SHOWN else own
             found.setdefault(sha256, []).extend(TranscriptLine.of(form, line, track) for line in whole)
+    for sha256, carried in _found(pieces, contents).items():
+        found.setdefault(sha256, []).extend(carried)
     return {sha256: sorted(lines, key=lambda line: (line.start_ms, line.form)) for sha256, lines in found.items()}
+
+
+def _found(pieces: Pieces, contents: Iterable[str]) -> dict[str, list[TranscriptLine]]:
+    """What decoding found, as lines; a code that stands over a window's end is one, and a long text some."""
+    found: dict[str, list[TranscriptLine]] = {}
+    going: dict[tuple[str, str, str], TranscriptLine] = {}
+    for row in sorted(pieces.rows("found", contents).to_pylist(), key=lambda row: int(row["start_ms"])):
+        for unit in units(row["text"]) if row["form"] == WRITTEN else _cut_lines(row["text"]):
+            key = (row["content_sha256"], row["source"], unit)
+            before = going.get(key)
+            line = _found_line(row, unit)
+            own = found.setdefault(row["content_sha256"], [])
+            if before and row["form"] == SHOWN and line.start_ms <= before.end_ms:
+                own.remove(before)
+                line = replace(before, end_ms=max(before.end_ms, line.end_ms))
+            own.append(line)
+            going[key] = line
+    return found
+
+
+def _cut_lines(text: str) -> Iterator[str]:
+    """The lines of a code's payload: in an address a question mark ends no sentence."""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        for start in range(0, len(line), LONGEST_UNIT):
+            yield line[start : start + LONGEST_UNIT]
+
+
+def _found_line(row: dict[str, Any], text: str) -> TranscriptLine:
+    known = {name: row[name] for name in ("form", "start_ms", "end_ms", "confidence", "source")}
+    box = row["box"]
+    place = "at {:.2f} {:.2f} to {:.2f} {:.2f} of the picture".format(*box) if box else ""
+    return TranscriptLine(text=text, language=row["language"] or "", place=place, **known)
 
 
 def _line(row: dict[str, Any]) -> Line:

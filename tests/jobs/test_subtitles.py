@@ -18,7 +18,7 @@ def night(tmp_path):
         ("talk", "OCR", 0, 900, "SALE"),
         ("a/b", "Voice", 10, 20, "再见"),
     ]
-    lines = [dict(zip(TRANSCRIPTS.names, (*row, "en", 0.9, None), strict=True)) for row in rows]
+    lines = [dict(zip(TRANSCRIPTS.names, (*row, "en", 0.9, None, ""), strict=True)) for row in rows]
     pq.write_table(pa.Table.from_pylist(lines, TRANSCRIPTS), tmp_path / "transcripts.parquet")
     verdicts = [{"video_id": name} for name in ("talk", "silent", "a/b")]
     pq.write_table(pa.Table.from_pylist(verdicts, VERDICTS), tmp_path / "verdicts.parquet")

@@ -165,7 +165,7 @@ class TestCommit:
                 "duration_ms": 2000,
                 "error_code": None,
                 "error_message": None,
-                "busy": [{"stage": "tower", "ms": 3.0}, {"stage": "decode", "ms": 1.0}],
+                "busy": [{"stage": "tower", "ms": 3.0}, {"stage": "decode", "ms": 1.0}, {"stage": "codes", "ms": 0.5}],
             },
             {
                 "content_sha256": "b",
@@ -174,7 +174,7 @@ class TestCommit:
                 "duration_ms": 30_000,
                 "error_code": "damaged",
                 "error_message": "it is damaged",
-                "busy": [{"stage": "decode", "ms": 1.0}],
+                "busy": [{"stage": "decode", "ms": 1.0}, {"stage": "codes", "ms": 0.5}],
             },
         ]
         assert Pieces(tmp_path).contents.keys() == {"a", "b"}

@@ -27,9 +27,9 @@ def film(films: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vp9_film(films: Path) -> Path:
-    """Three seconds in VP9, which decord has first."""
-    return write_film(films / "film.webm", codec="libvpx-vp9")
+def msmpeg4_film(films: Path) -> Path:
+    """Three seconds in MPEG-4 as Microsoft had it, which decord has first."""
+    return write_film(films / "film.avi", codec="msmpeg4")
 
 
 @pytest.fixture(scope="session")

@@ -181,17 +181,17 @@ def test_killed_from_outside_a_video_is_begun_again(start_child: Start, long_fil
 
 
 def test_killed_from_outside_over_and_over(
-    start_child: Start, vp9_film: Path, decord_does: Callable[[str], object], ffmpeg_does: Callable[[str], object]
+    start_child: Start, msmpeg4_film: Path, decord_does: Callable[[str], object], ffmpeg_does: Callable[[str], object]
 ) -> None:
     """As the kernel does to what fills the memory."""
     child = start_child()
     decord_does("os.kill(os.getpid(), 9)")
     ffmpeg_does("os.kill(os.getpid(), 9)")
-    (row,) = rows(child, vp9_film)
+    (row,) = rows(child, msmpeg4_film)
     assert (row["error_code"], row["error_message"]) == LOST_BY_KILL
     decord_does("")
     ffmpeg_does("")
-    assert ends_well(child, vp9_film)
+    assert ends_well(child, msmpeg4_film)
 
 
 def test_begun_again_and_gone(start_child: Start, long_film: Path) -> None:
@@ -325,9 +325,9 @@ HANGS_THE_SECOND_TIME = """
 
 @pytest.mark.parametrize("when", ["middle", "idle", "hanging"])
 def test_the_child_dies_with_its_parent(
-    long_film: Path, vp9_film: Path, when: str, decord_does: Callable[[str], object], shadow: Path
+    long_film: Path, msmpeg4_film: Path, when: str, decord_does: Callable[[str], object], shadow: Path
 ) -> None:
-    path = long_film if when == "middle" else vp9_film
+    path = long_film if when == "middle" else msmpeg4_film
     decord_does(HANGS_THE_SECOND_TIME if when == "hanging" else "")
     code = f"import sys; sys.path.insert(0, {str(shadow.parent)!r})\n" + textwrap.dedent(PARENT)
     command = [sys.executable, "-c", code, str(path), when]
@@ -423,11 +423,11 @@ def test_a_crash_costs_one_row(start_child: Start, film: Path, ffmpeg_does: Call
 
 @pytest.mark.parametrize("code", ["os.abort()", "ctypes.string_at(0)", "os._exit(0)"])
 def test_where_decord_crashes_pyav_has_the_video(
-    start_child: Start, vp9_film: Path, decord_does: Callable[[str], object], code: str
+    start_child: Start, msmpeg4_film: Path, decord_does: Callable[[str], object], code: str
 ) -> None:
     decord_does(code)
     child = start_child()
-    (row,) = rows(child, vp9_film)
+    (row,) = rows(child, msmpeg4_film)
     assert (row["decoder"], row["error_code"], row["frame_ms"]) == ("pyav", None, [0, 1000, 2000])
 
 
@@ -460,13 +460,13 @@ def test_a_child_that_dies_late_of_the_video_before_is_not_blamed_on_the_next(
     ],
 )
 def test_a_hang_costs_one_row(
-    start_child: Start, vp9_film: Path, decord_does: Callable[[str], object], code: str
+    start_child: Start, msmpeg4_film: Path, decord_does: Callable[[str], object], code: str
 ) -> None:
     child = start_child()
-    assert ends_well(child, vp9_film)
+    assert ends_well(child, msmpeg4_film)
     child.limits = replace(child.limits, stall_seconds=1.5)
     decord_does(code)
-    (row,) = rows(child, vp9_film)
+    (row,) = rows(child, msmpeg4_film)
     assert row["error_code"] == "timeout"
 
 
@@ -483,15 +483,15 @@ def test_a_hang_costs_one_row(
 )
 def test_what_a_decoder_prints_is_not_among_the_rows(
     start_child: Start,
-    vp9_film: Path,
+    msmpeg4_film: Path,
     decord_does: Callable[[str], object],
     capfd: pytest.CaptureFixture[str],
     code: str,
 ) -> None:
     child = start_child()
     decord_does(code)
-    assert ends_well(child, vp9_film)
-    assert ends_well(child, vp9_film)
+    assert ends_well(child, msmpeg4_film)
+    assert ends_well(child, msmpeg4_film)
     assert capfd.readouterr() == ("", "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipelines.rows import ErrorCode
-from tests.footage import corners, noise
+from tests.footage import Tone, corners, noise, write_film
 from tests.watching import SMALL, watch
 
 
@@ -49,13 +51,73 @@ def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
     assert watch(tmp_path / "a.png").frames_THWC.min() == 255
 
 
-@pytest.mark.parametrize("kind", ["WEBP", "PNG", "AVIF"])
-def test_of_a_picture_that_moves_only_the_first_frame_is_seen_and_it_says_so(tmp_path: Path, kind: str) -> None:
-    frames = [Image.fromarray(corners(index, 64, 64)) for index in range(3)]
+@pytest.mark.parametrize("kind", ["WEBP", "PNG", "AVIF", "GIF"])
+def test_a_picture_that_moves_is_sampled_with_its_times(tmp_path: Path, kind: str) -> None:
+    frames = [Image.fromarray(corners(index, 64, 64)) for index in range(7)]
     frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], duration=500)
     seen = watch(tmp_path / "a")
-    assert (seen.frame_ms, seen.code) == ([0], ErrorCode.UNSUPPORTED)
-    assert str(seen.error) == "the picture moves, and 2 more frames were not looked at"
+    assert seen.error is None
+    assert seen.frame_ms == [0, 1000, 2000, 3000]
+    assert seen.end is not None
+    assert (seen.end.media, seen.end.duration_ms) == ("video", 3500)
+    for number, picture in enumerate(seen.frames_THWC):
+        assert np.abs(picture.astype(int) - corners(2 * number, 64, 64)).mean() < 8
+
+
+def test_a_picture_that_moves_for_longer_than_a_window(tmp_path: Path) -> None:
+    frames = [Image.fromarray(corners(index, 64, 64)) for index in range(10)]
+    frames[0].save(tmp_path / "a", "WEBP", save_all=True, append_images=frames[1:], duration=1000)
+    seen = watch(tmp_path / "a", replace(SMALL, window_ms=4000))
+    assert [window.index for window in seen.windows] == [0, 1, 2]
+    assert seen.frame_ms == [1000 * number for number in range(10)]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_of_sixty_megapixels_is_read_smaller(tmp_path: Path, kind: str) -> None:
+    small = Image.fromarray(corners(3, 90, 60))
+    small.resize((9300, 6200), Image.Resampling.NEAREST).save(tmp_path / "a", kind)
+    seen = watch(tmp_path / "a")
+    assert seen.error is None
+    assert seen.frames_THWC.shape == (1, 64, 96, 3)
+    assert np.abs(seen.frames_THWC[0].astype(int) - corners(3, 96, 64)).mean() < 6
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(corners(3, 128, 64)).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("padding", [0, 4096])
+def test_the_film_of_a_motion_photo_is_seen_behind_the_still(tmp_path: Path, padding: int) -> None:
+    film = write_film(tmp_path / "film.mp4", seconds=3, tone=Tone(3.0)).read_bytes()
+    (tmp_path / "a.jpg").write_bytes(jpeg() + bytes(padding) + film)
+    seen = watch(tmp_path / "a.jpg")
+    assert seen.error is None
+    assert seen.frame_ms == [0, 30_000, 31_000, 32_000]
+    assert [(window.index, window.start_ms) for window in seen.windows] == [(0, 0), (1, 30_000)]
+    assert len(seen.sound) > 2.8 * 16_000
+    assert seen.end is not None
+    assert seen.end.duration_ms == pytest.approx(33_000, abs=60)
+
+
+def test_a_motion_photo_whose_film_is_broken_says_so(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", seconds=3).read_bytes()
+    (tmp_path / "a.jpg").write_bytes(jpeg() + film[: len(film) // 2])
+    seen = watch(tmp_path / "a.jpg")
+    assert (seen.frame_ms, seen.code) == ([0], ErrorCode.DAMAGED)
+
+
+def test_jpegs_one_behind_the_other_are_a_film(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.bin", seconds=3, fps=25, codec="mjpeg", container="mjpeg")
+    seen = watch(path)
+    assert seen.frame_ms == [0, 1000, 2000]
+
+
+def test_a_second_picture_behind_a_photo_makes_no_film(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg() + jpeg())
+    seen = watch(tmp_path / "a.jpg")
+    assert (seen.frame_ms, seen.error) == ([0], None)
 
 
 def test_sixteen_bits_of_grey_are_not_white(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class FakeReader(Model[NDArray[np.uint8], tuple[Line, ...]]):
     def predict(self, batch: Sequence[NDArray[np.uint8]]) -> list[tuple[Line, ...]]:
         self.batches.append(len(batch))
         texts = [TEXTS[frame[0, 0, 0]] for frame in batch]
-        return [(Line(text, 0.9, box=BOX), Line("||||", 0.9, box=BOX)) if text else () for text in texts]
+        return [(Line(text, 0.97, box=BOX), Line("||||", 0.97, box=BOX)) if text else () for text in texts]
 
     @classmethod
     def examples(cls) -> list[NDArray[np.uint8]]:

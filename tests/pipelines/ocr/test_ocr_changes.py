@@ -176,3 +176,23 @@ def test_what_stays_on_real_footage_is_still_there(media: RealMedia):
     first, *others = strokes(*(subtitled(frame, [TEXTS["zh"][0]], 20) for frame in frames_THWC))
 
     assert all(still_there((0.2, 0.82, 0.8, 0.92), first, other) for other in others)
+
+
+class TestSmallAndLargeText:
+    @staticmethod
+    def shown(text: str, size: int) -> np.ndarray:
+        picture = Image.new("RGB", (456, 256), (40, 70, 90))
+        ImageDraw.Draw(picture).text((33, 100), text, font=ImageFont.load_default(size), fill="white")
+        return np.array(picture)
+
+    @pytest.mark.parametrize("size", [16, 20, 24, 28, 38, 44])
+    def test_one_digit_of_a_caption_that_changes_is_read_again(self, size):
+        frames = [strokes_of(self.shown(f"CODE {digit}", size)) for digit in "44771199224"]
+        assert frames_to_read(frames, 12) == [0, 2, 4, 6, 8, 10]
+
+    def test_a_caption_that_stays_is_not(self):
+        assert frames_to_read([strokes_of(self.shown("CODE 4", 26))] * 5, 12) == [0]
+
+    @pytest.mark.parametrize("size", [48, 60, 80])
+    def test_text_of_a_quarter_of_the_height_is_seen(self, size):
+        assert frames_to_read([strokes_of(self.shown("CODE 4", size))], 12) == [0]

@@ -200,3 +200,9 @@ def test_joining_keeps_the_time_covered_and_what_is_joined_stays_joined(shown):
     for each in lines:
         assert any(other.start_ms <= each.start_ms and each.end_ms <= other.end_ms for other in joined)
     assert {each.text for each in joined} <= {each.text for each in lines}
+
+
+def test_another_digit_is_another_text_and_a_letter_for_a_digit_a_misreading() -> None:
+    assert not same_text("call555014", "call555017")
+    assert same_text("call555o14", "call555014")
+    assert same_text("goodmorning", "goodmornlng")

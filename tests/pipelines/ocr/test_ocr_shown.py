@@ -69,7 +69,7 @@ class TestSpans:
     def test_a_line_has_all_columns(self):
         [[line]] = shown(STAGE, film(3))
 
-        assert line.pop("confidence") == pytest.approx(0.9)
+        assert line.pop("confidence") == pytest.approx(0.97)
         assert line == {"start_ms": 0, "end_ms": 1000, "text": "CALL US NOW", "language": "en", "words": []}
 
     def test_times_are_those_of_the_video(self):

@@ -24,6 +24,7 @@ def film(*, error_codes=(None, None, None)):
             pictures={1000: b"one"}, stills={0: b"small"}, peaks=[(3, 4), (5, 6)], error_code=error_codes[0],
         ),
         window(FILM, 1, last=False, said=[(31_000, 32_000, "place a bet")], shown=[(33_000, 34_000, "bet")],
+               found=[(35_000, 36_000, "t.me/bet")],
                error_code=error_codes[1]),
         window(FILM, 2, voice=[1.0, 0.0], duration_ms=70_000, error_code=error_codes[2]),
     ]  # fmt: skip

@@ -114,3 +114,15 @@ def test_lines_of_a_night_name_the_uploader_or_else_the_video(pieces, tmp_path):
         ("two", TALK, "third"),
         ("gone", None, "Lost"),
     ]
+
+
+def test_a_code_is_a_line_with_its_source_also_over_a_cut_between_windows(tmp_path):
+    first = window("a", 0, last=False, found=[(28_000, 30_000, "https://t.me/bet?start=7")])
+    second = window("a", 1, found=[(30_000, 33_000, "https://t.me/bet?start=7"), (40_000, 41_000, "other")])
+    write_piece(tmp_path, looked_at(first, second))
+    lines = spoken_and_shown(Pieces(tmp_path), ["a"])["a"]
+    assert [(line.text, line.form, line.source, line.start_ms, line.end_ms) for line in lines] == [
+        ("https://t.me/bet?start=7", "OCR", "code QRCode", 28_000, 33_000),
+        ("other", "OCR", "code QRCode", 40_000, 41_000),
+    ]
+    assert lines[0].as_row("v")["source"] == "code QRCode"
