@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from model_registry.models.text.heads import NEVER
-from pipelines.text.addressed import among_friends
+from pipelines.text.addressed import against_prejudice, among_friends
 from pipelines.text.registers import register_of
 from pipelines.text.words.matcher import Hit
 
@@ -30,6 +30,7 @@ class Band(NamedTuple):
 Bands = Mapping[str, Band]
 # A number or an address stands there or it does not: meaning alone is none.
 LITERAL = frozenset({"Fraud/Contact Details"})
+PROTEST = frozenset({"Abuse", "Abuse/Hate Speech"})  # what a line against prejudice is taken for
 KINDNESS = frozenset({"Abuse", "Abuse/Insult"})  # what a rough word among friends is taken for
 SETTLED = 0.5  # the least that a settled meaning comes to: its own share of a fit's lines may be smaller
 KIND = 0.6  # the most that an insult among friends comes to, which context lowers unless something speaks for it
@@ -80,8 +81,9 @@ def settle(
     found = [_of_words(label, group, scores, bands, register_of(text)) for label, group in suspicions.items()]
     found += [_of_meaning(label, score, bands, source, suspicions) for label, score in (scores or {}).items()]
     readings = _one_a_label(filter(None, found))
-    if among_friends(text):
-        readings = [_kindly(reading) for reading in readings]
+    for taken_for, why in ((KINDNESS, "said among friends"), (PROTEST, "said against prejudice")):
+        if (among_friends if taken_for is KINDNESS else against_prejudice)(text):
+            readings = [_doubted(reading, taken_for, why) for reading in readings]
     return sorted(readings, key=lambda reading: (-reading.score, reading.label))
 
 
@@ -97,11 +99,11 @@ def _of_meaning(
     return Reading(label, max(score, SETTLED) if proven else score, 2, proven, source) if score >= needed else None
 
 
-def _kindly(reading: Reading) -> Reading:
-    """Take a settled insult back into doubt; what a lexicon is certain of stays."""
-    if reading.label not in KINDNESS or reading.tier == 1:
+def _doubted(reading: Reading, taken_for: frozenset[str], why: str) -> Reading:
+    """Take what meaning settled back into doubt; what a lexicon is certain of stays."""
+    if reading.label not in taken_for or reading.tier == 1:
         return reading
-    return replace(reading, settled=False, score=min(reading.score, KIND), why="said among friends")
+    return replace(reading, settled=False, score=min(reading.score, KIND), why=why)
 
 
 def _by_label(hits: Iterable[Hit]) -> dict[str, list[Hit]]:
