@@ -25,7 +25,7 @@ from model_registry.models.text.ngram_heads import NgramHeads
 from pipelines.predict import loaded
 from pipelines.text.semantics.features import of_embeddings
 from pipelines.text.semantics.fit import FOLDS, HeldOut, cross_validate, fit, held_out
-from pipelines.text.semantics.labelled import LabelledLine, read_lines, shipped
+from pipelines.text.semantics.labelled import LabelledLine, digest, read_lines, shipped
 from pipelines.text.semantics.measure import Measured, by_register, measure
 from pipelines.text.semantics.scripts import fit_scripts
 from pipelines.text.semantics.sets import fitting, lines_of, text_sets
@@ -66,11 +66,12 @@ def run(args: argparse.Namespace) -> int:
     spec = _spec(args.model)
     sets = text_sets() if args.sets else []
     lines = read_lines([*([] if args.without_shipped else shipped()), *args.lines])
+    own_sha256 = digest(lines)
     lines = fitting(lines, [lines_of(each, args.sets) for each in sets], spec)
     progress.say(f"{len(lines)} lines in {len({line.group for line in lines})} groups")
     progress.say(f"fitting {len(spec.labels)} heads, each {FOLDS + 1} times")
     fitted = _fitted(spec, lines, {each.name: each.most_false for each in sets}, args)
-    noted = {"sets": [described(each) for each in sets]}
+    noted = {"sets": [described(each) for each in sets], "own_lines_sha256": own_sha256}
     files = {name: replace(heads, notes=dict(heads.notes) | noted) for name, heads in fitted.files.items()}
     heads = next(iter(files.values()))
     rows = measure(fitted.held, fitted.lines)

@@ -26,7 +26,8 @@ HOSTILE = re.compile(
     rf"\b(?:stupid|dumb|ugly|fat|fucking|fuckin|lying|nasty|dirty|worthless|trashy|crazy|old|little|cheap|filthy|basic"
     rf"|disgusting|pathetic)\W+(?:\w+\W+)?{ROUGH}\b"
     rf"|\b(?:shut (?:the fuck )?up|fuck (?:you|u|off)|kill (?:you|u)|hate (?:you|u|that|this|her|him|these|those))\b"
-    rf"|\b(?<!love )(?<!miss )(?<!hug )(?<!thank )(?:you|u|you're|ur|she|he|her|his)\W+(?:(?:is|are|was|a|an|such|just)\W+){{0,3}}{ROUGH}\b"
+    r"|\b(?<!love )(?<!miss )(?<!hug )(?<!thank )(?:you|u|you're|ur|she|he|her|his)"
+    rf"\W+(?:(?:is|are|was|a|an|such|just)\W+){{0,3}}{ROUGH}\b"
     rf"|\b(?:slap|punch|beat|choke|smack|kill)\b",
     re.IGNORECASE,
 )
@@ -34,9 +35,11 @@ HOSTILE = re.compile(
 
 AGAINST = re.compile(
     r"(?:反对|抵制|拒绝|消除|停止|杜绝|不要|不能|不应该?|禁止)[^，。！？,!?]{0,10}(?:歧视|偏见|仇恨|霸凌|地域黑|辱骂|看不起)"
-    r"|\b(?:against|stop|end|reject|condemn|fight(?:ing)?|oppose|no (?:place|room) for|no to|say no to)\W+(?:\w+\W+){0,4}?"
+    r"|\b(?:against|stop|end|reject|condemn|fight(?:ing)?|oppose|no (?:place|room) for|no to|say no to)\W+"
+    r"(?:\w+\W+){0,4}?"
     r"(?:racism|sexism|hate|hatred|homophobia|prejudice|bigotry|discrimination|bullying|slurs?)\b"
-    r"|\b(?:racism|sexism|hate|hatred|homophobia|prejudice|bigotry|discrimination)\W+(?:has no|is (?:never|not)|must)\b",
+    r"|\b(?:racism|sexism|hate|hatred|homophobia|prejudice|bigotry|discrimination)"
+    r"\W+(?:has no|is (?:never|not)|must)\b",
     re.IGNORECASE,
 )
 

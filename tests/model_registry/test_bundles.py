@@ -163,7 +163,7 @@ def test_lite_is_pinned_to_verified_files(lite):
         "speaker_ge2e@1.0.0",
         "rapid_ocr@1.0.0",
         "universal_sentences@1.0.0",
-        "text_heads_universal@1.0.0",
+        "text_heads_universal@1.1.0",
         "text_heads_ngrams@1.0.0",
     ]
     for ref in lite.models:

@@ -154,7 +154,7 @@ class TextHeads(Model[Item, Vector]):
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name="text_heads_universal",
-        version="1.0.0",
+        version="1.1.0",
         reads=InputKind.EMBEDDING,
         tower="universal_sentences",
         artifacts=(ARTIFACT,),
@@ -162,7 +162,7 @@ class TextHeads(Model[Item, Vector]):
         max_batch=4096,
         memory_mb=100,
         calibrated=True,
-        caveat="fitted on lines written for it, not on traffic",
+        caveat="fitted on lines written for it and public sets, not on traffic",
     )
 
     def __init__(self, heads: Heads) -> None:
