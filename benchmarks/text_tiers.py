@@ -22,6 +22,7 @@ from model_registry.model import predict_all
 from model_registry.models.text.heads import ARTIFACT, Heads
 from pipelines.predict import loaded
 from pipelines.text.night import bands_of
+from pipelines.text.semantics.features import of_embeddings
 from pipelines.text.semantics.fit import HeldOut, cross_validate, held_out
 from pipelines.text.semantics.labelled import read_lines, shipped
 from pipelines.text.semantics.measure import Measured, measure
@@ -47,7 +48,7 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
     found = {name: _benign(matcher.match(lines), meaning(lines), thresholds) for name, lines in texts.items()}
     lines = read_lines(shipped())
     embeddings_ND = predict_all(tower, [line.text for line in lines])
-    held = held_out(cross_validate(embeddings_ND, lines, heads.spec.labels))
+    held = held_out(cross_validate(of_embeddings(embeddings_ND), lines, heads.spec.labels))
     costs = [_costs([line.text for line in lines], matcher, meaning) for _ in range(repeat + 1)][1:]
     metrics: dict[str, Sequence[float]] = {name: [cost[name] for cost in costs] for name in costs[0]}
     metrics |= {f"{name}/{body}": [value] for body, shares in found.items() for name, value in shares.items()}

@@ -31,15 +31,17 @@ class Bundle:
     speaker: str = ""  # tells voices apart
     ocr: str = ""  # reads what is shown
     text_tower: str = ""
-    text_heads: tuple[str, ...] = ()  # read the text tower's embedding
+    text_heads: tuple[str, ...] = ()  # read the text tower's embedding, or the text itself
     frame_side: int = 256  # pixels of a decoded frame's shorter side
 
     def __post_init__(self) -> None:
         """Refuse a head whose tower is another one."""
         for tower, heads in ((self.tower, self.heads), (self.text_tower, self.text_heads)):
-            for name in heads:
-                if (reads := model_class(name).spec.tower) != tower:
-                    raise ValueError(f"bundle {self.name}: head {name} reads {reads!r}, the tower is {tower!r}")
+            for spec in (model_class(name).spec for name in heads):
+                if spec.tower != tower and not (heads is self.text_heads and spec.reads is InputKind.TEXT):
+                    raise ValueError(
+                        f"bundle {self.name}: head {spec.name} reads {spec.tower!r}, the tower is {tower!r}"
+                    )
         if bool(self.speech) != bool(self.voice_activity):
             raise ValueError(f"bundle {self.name}: give both a speech model and voice activity, or neither")
 
@@ -70,7 +72,7 @@ def _words(speech: str) -> dict[str, Any]:
         "speaker": "speaker_ge2e",
         "ocr": "rapid_ocr",
         "text_tower": "universal_sentences",
-        "text_heads": ("text_heads_universal",),
+        "text_heads": ("text_heads_universal", "text_heads_ngrams"),
     }
 
 
@@ -155,9 +157,10 @@ class PinnedBundle:
 
     @property
     def text_heads(self) -> tuple[ModelRef, ...]:
-        """Those that read the text tower's embedding."""
+        """Those that read the text tower's embedding, and those that read the text itself."""
         tower = self.text_tower
-        return self._those(lambda spec: tower is not None and spec.tower == tower.name)
+        reads_text = self._those(lambda spec: spec.reads is InputKind.TEXT and not spec.embedding_dim)
+        return (*self._those(lambda spec: tower is not None and spec.tower == tower.name), *reads_text)
 
     def _those(self, fits: Callable[[ModelSpec], bool]) -> tuple[ModelRef, ...]:
         return tuple(ref for ref in self.others if fits(ref.spec))

@@ -15,6 +15,7 @@ from model_registry.models.speech.voice_activity import SileroVad
 from model_registry.models.speech.whisper_ct2 import FasterWhisperBase, FasterWhisperLargeV3Turbo
 from model_registry.models.speech.whisper_transformers import TransformersWhisper
 from model_registry.models.text.heads import TextHeads
+from model_registry.models.text.ngram_heads import NgramHeads
 from model_registry.models.text.sentences import UniversalSentences
 from model_registry.models.zero_shot import ZeroShotViTB32, ZeroShotViTL14
 
@@ -37,6 +38,7 @@ MODELS: tuple[type[AnyModel], ...] = (
     TransformersWhisper,
     UniversalSentences,
     TextHeads,
+    NgramHeads,
     RapidOcr,
 )
 CATALOG: dict[str, type[AnyModel]] = {model.spec.name: model for model in MODELS}

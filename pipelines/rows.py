@@ -183,14 +183,13 @@ class Window:
     frame_ms: tuple[int, ...] = ()
     frames_THWC: NDArray[np.uint8] | None = None
     sounds: tuple[Sound, ...] = ()
+    found: tuple[Any, ...] = ()  # pipelines.decode.found.Found
+    codes_ms: float = 0.0
 
     @property
     def audio_16k(self) -> NDArray[np.int16] | None:
         """What a player would play: the first sound, None where there is none."""
         return self.sounds[0].samples if self.sounds and len(self.sounds[0].samples) else None
-
-    found: tuple[Any, ...] = ()  # pipelines.decode.found.Found
-    codes_ms: float = 0.0
 
 
 def windows_of_frames(table: pa.Table) -> list[NDArray[np.uint8]]:

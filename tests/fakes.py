@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from model_registry.model import InputKind, Item, Model, ModelRef, ModelSpec, Vector, predict_all
-from pipelines.rows import SIGNAL, windows_of_frames
+from pipelines.rows import SIGNAL, SOUND_COLUMNS, windows_of_frames
 from pipelines.stage import Stage, Work
 
 LABELS = ("Violence/Weapons", "Gambling")
@@ -278,9 +278,9 @@ class Fragile(Stage):
     """Frames to one signal a frame, by `FragileHead`; frames and sound go."""
 
     tokens: str = ""
-    reads: tuple[str, ...] = ("frames_THWC", "frame_ms", "frame_height", "frame_width", "audio_16k")
+    reads: tuple[str, ...] = ("frames_THWC", "frame_ms", "frame_height", "frame_width", *SOUND_COLUMNS)
     writes: tuple[str, ...] = ("signals",)
-    drops: tuple[str, ...] = ("frames_THWC", "audio_16k")
+    drops: tuple[str, ...] = ("frames_THWC", *SOUND_COLUMNS)
 
     def open(self) -> Work:
         head = FragileHead(Path(self.tokens) if self.tokens else None)

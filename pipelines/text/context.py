@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from pipelines.risk.signals import Signal
-from pipelines.text.tiers import UNKNOWN, Bands, Reading
+from pipelines.text.tiers import UNKNOWN, Bands, Reading, first_level
 
 SEEN_WEIGHT = 2.0  # the picture shows the same first level: times its score
 SEEN_FLOOR = 0.3
@@ -25,6 +25,7 @@ VOICE_WEIGHT = 1.0  # each doubling of other accounts with the same voice in whi
 MOST_VOICES = 2.0
 LEAST = 0.3  # a doubt that ends below is taken back whatever its label's threshold: the strict policy asks for 0.4
 ALONE = -0.8  # nothing speaks for it
+UNPROVEN = 0.45  # the most that a meaning comes to by itself which has not shown that it may settle a line
 SURE = 1e-6
 
 
@@ -55,11 +56,6 @@ def seen_levels(signals: Iterable[Signal]) -> dict[str, float]:
             top = first_level(signal.label)
             found[top] = max(found.get(top, 0.0), signal.score)
     return found
-
-
-def first_level(label: str) -> str:
-    """`Fraud` of `Fraud/Contact Details`."""
-    return label.partition("/")[0]
 
 
 def weigh(label: str, around: Circumstances) -> list[Evidence]:
@@ -93,8 +89,10 @@ def settle_doubt(reading: Reading, around: Circumstances, bands: Bands) -> Readi
         return reading
     evidence = weigh(reading.label, around)
     band = bands.get(reading.label, UNKNOWN)
-    total = sum(one.weight for one in evidence) + (0.0 if any(one.weight > 0 for one in evidence) else ALONE)
-    score = _shifted(reading.score, total)
+    alone = not any(one.weight > 0 for one in evidence)
+    score = _shifted(reading.score, sum(one.weight for one in evidence) + (ALONE if alone else 0.0))
+    if alone and not reading.marks:
+        score = min(score, UNPROVEN)
     if score < max(band.low, LEAST):
         return None
     why = "; ".join(one.why for one in evidence) or "nothing around it speaks for it"

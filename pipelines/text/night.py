@@ -42,8 +42,8 @@ def reader_of(bundle: PinnedBundle, lexicons: Lexicons) -> Reader:
 
 def bands_of(heads: Heads) -> dict[str, Band]:
     """The thresholds of each label as a night is read with them."""
-    fitted = heads.bands.items()
-    return {label: Band(low, heads.doubts[label], high) for label, (low, high) in fitted}
+    fitted, measured = heads.bands.items(), heads.registers
+    return {label: Band(low, heads.doubts[label], high, measured[label]) for label, (low, high) in fitted}
 
 
 def read_texts(

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from model_registry.model import ModelRef, predict_all
+from model_registry.model import InputKind, ModelRef, predict_all
 from pipelines.places import place
 from pipelines.predict import loaded
 from pipelines.stage import Stage, Work
 from pipelines.text.neighbours import is_joined, over_the_join
 from pipelines.text.readings import readings_table, write_piece
-from pipelines.text.tiers import Bands, needs_meaning
+from pipelines.text.tiers import Bands, first_level, needs_meaning
 from pipelines.text.words.characters import simplified
 from pipelines.text.words.lexicon import Lexicons
 from pipelines.text.words.matcher import Matcher, TextMatcher
@@ -65,7 +65,8 @@ class ReadTexts(Stage):
             scores: list[Mapping[str, float] | None] = [None] * len(texts)
             if meaning and asked:
                 for i, of in zip(asked, meaning([texts[i] for i in asked]), strict=True):
-                    scores[i] = self._kept(of, {hit.label for hit in hits[i]})
+                    suspected = {hit.label for hit in hits[i]}
+                    scores[i] = self._kept(of, suspected | {first_level(label) for label in suspected})
             return readings_table(texts, hits, scores)
 
         return read
@@ -78,13 +79,15 @@ class ReadTexts(Stage):
         if self.tower is None or not self.heads:
             return None
         tower = loaded(self.tower, self.device, self.threads)
-        heads = [(ref.spec.labels, loaded(ref, self.device, self.threads)) for ref in self.heads]
+        heads = [(ref.spec, loaded(ref, self.device, self.threads)) for ref in self.heads]
 
         def score(texts: Sequence[str]) -> Scores:
-            embedding_ND = predict_all(tower, [simplified(text) for text in texts])
+            plain = [simplified(text) for text in texts]
+            embeddings = list(predict_all(tower, plain))
             found: Scores = [{} for _ in texts]
-            for labels, head in heads:
-                scores_NL = predict_all(head, list(embedding_ND))
+            for spec, head in heads:
+                labels = spec.labels
+                scores_NL = predict_all(head, plain if spec.reads is InputKind.TEXT else embeddings)
                 lows_L = np.array([self.bands[label].low for label in labels], np.float32)
                 for row, column in np.argwhere(scores_NL >= lows_L):
                     found[row][labels[column]] = float(scores_NL[row, column])

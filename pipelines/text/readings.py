@@ -118,7 +118,7 @@ class Readings:
         found = self._found.get(key_of(text))
         if found is None or self.reader is None:
             return []
-        return settle(*found, self.reader.thresholds, self.reader.heads)
+        return settle(*found, self.reader.thresholds, self.reader.heads, text)
 
     def write(self, table: pa.Table) -> None:
         """Add a piece (READINGS); it appears only when whole."""
@@ -165,4 +165,5 @@ def _scores(stored: list[dict[str, Any]] | None) -> dict[str, float] | None:
 
 
 def _reader(data: dict[str, Any]) -> Reader:
-    return Reader(data["lexicons"], data["heads"], tuple((label, Band(*band)) for label, band in data["bands"]))
+    bands = tuple((label, Band(*band[:3], *map(tuple, band[3:]))) for label, band in data["bands"])
+    return Reader(data["lexicons"], data["heads"], bands)

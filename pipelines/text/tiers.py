@@ -1,8 +1,9 @@
 """Tiers 1 and 2: what the words and the meaning of one text come to, and what they leave in doubt.
 
 A tier sees only what the tier before could not settle. A certain hit of a lexicon settles a text for its label. A
-suspicion stands as far as the semantic model does not deny it; without one, meaning alone raises a doubt, or settles a
-text. What stays in doubt is left to the context (tier 3).
+suspicion stands as far as its meaning does not deny it, and only a head that was measured on lines of that register
+denies. Words and meaning settle together what neither settles alone. Meaning alone settles where its head has shown
+that it may, and raises a doubt where it has not. What stays in doubt is left to the context (tier 3).
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from model_registry.models.text.heads import NEVER
+from pipelines.text.addressed import against_prejudice, among_friends
+from pipelines.text.registers import register_of
 from pipelines.text.words.matcher import Hit
 
 
@@ -19,12 +23,17 @@ class Band(NamedTuple):
 
     low: float  # below, a suspicion is denied
     doubt: float  # from here on a text that no word made suspicious is in doubt
-    high: float  # from here on it is settled
+    high: float  # from here on it is settled by its meaning alone; NEVER: it has not shown that it may
+    denies: tuple[str, ...] = ()  # registers in which it may deny what words found
 
 
 Bands = Mapping[str, Band]
 # A number or an address stands there or it does not: meaning alone is none.
 LITERAL = frozenset({"Fraud/Contact Details"})
+PROTEST = frozenset({"Abuse", "Abuse/Hate Speech"})  # what a line against prejudice is taken for
+KINDNESS = frozenset({"Abuse", "Abuse/Insult"})  # what a rough word among friends is taken for
+SETTLED = 0.5  # the least that a settled meaning comes to: its own share of a fit's lines may be smaller
+KIND = 0.6  # the most that an insult among friends comes to, which context lowers unless something speaks for it
 UNKNOWN = Band(0.4, 0.6, 0.8)  # of a label that no semantic model knows
 
 
@@ -51,23 +60,50 @@ class Reading:
     why: str = ""
 
 
+def first_level(label: str) -> str:
+    """`Fraud` of `Fraud/Contact Details`."""
+    return label.partition("/")[0]
+
+
 def needs_meaning(hits: Sequence[Hit]) -> bool:
     """Whether a text goes on to the semantic model."""
     return not any(hit.certain for hit in hits)
 
 
-def settle(hits: Sequence[Hit], scores: Mapping[str, float] | None, bands: Bands, source: str) -> list[Reading]:
+def settle(
+    hits: Sequence[Hit], scores: Mapping[str, float] | None, bands: Bands, source: str, text: str = ""
+) -> list[Reading]:
     """Join a text's hits with its semantic scores (None: the model was not asked), surest first.
 
-    A score that is absent from `scores` is one below the label's low threshold.
+    A score that is absent from `scores` is one below the label's low threshold. Without the text nothing is denied.
     """
     suspicions = _by_label(hits)
-    found = [_of_words(label, group, scores, bands) for label, group in suspicions.items()]
-    for label, score in (scores or {}).items():
-        if label in bands and (label in suspicions or label not in LITERAL):
-            needed = bands[label].low if label in suspicions else bands[label].doubt
-            found.append(Reading(label, score, 2, score >= bands[label].high, source) if score >= needed else None)
-    return sorted(_one_a_label(filter(None, found)), key=lambda reading: (-reading.score, reading.label))
+    found = [_of_words(label, group, scores, bands, register_of(text)) for label, group in suspicions.items()]
+    found += [_of_meaning(label, score, bands, source, suspicions) for label, score in (scores or {}).items()]
+    readings = _one_a_label(filter(None, found))
+    for taken_for, why in ((KINDNESS, "said among friends"), (PROTEST, "said against prejudice")):
+        if (among_friends if taken_for is KINDNESS else against_prejudice)(text):
+            readings = [_doubted(reading, taken_for, why) for reading in readings]
+    return sorted(readings, key=lambda reading: (-reading.score, reading.label))
+
+
+def _of_meaning(
+    label: str, score: float, bands: Bands, source: str, suspicions: Mapping[str, list[Hit]]
+) -> Reading | None:
+    """What a score says by itself: nothing below the doubt, unless words say the same."""
+    if label not in bands or (label in LITERAL and label not in suspicions):
+        return None
+    band = bands[label]
+    proven = band.high <= score and band.high < NEVER
+    needed = band.low if label in suspicions else band.doubt
+    return Reading(label, max(score, SETTLED) if proven else score, 2, proven, source) if score >= needed else None
+
+
+def _doubted(reading: Reading, taken_for: frozenset[str], why: str) -> Reading:
+    """Take what meaning settled back into doubt; what a lexicon is certain of stays."""
+    if reading.label not in taken_for or reading.tier == 1:
+        return reading
+    return replace(reading, settled=False, score=min(reading.score, KIND), why=why)
 
 
 def _by_label(hits: Iterable[Hit]) -> dict[str, list[Hit]]:
@@ -77,13 +113,25 @@ def _by_label(hits: Iterable[Hit]) -> dict[str, list[Hit]]:
     return found
 
 
-def _of_words(label: str, hits: list[Hit], scores: Mapping[str, float] | None, bands: Bands) -> Reading | None:
+def _of_words(
+    label: str, hits: list[Hit], scores: Mapping[str, float] | None, bands: Bands, register: str
+) -> Reading | None:
     best = max(hits, key=lambda hit: (hit.certain, hit.score))
     marks = tuple(Mark(hit.start, hit.end, hit.term, hit.how) for hit in hits)
     reading = Reading(label, best.score, 1, best.certain, best.lexicon, marks)
-    if best.certain or scores is None or label not in bands:
+    if best.certain or scores is None:
         return reading
-    return reading if scores.get(label, 0.0) >= bands[label].low else None
+    asked = {one: bands[one] for one in (label, first_level(label)) if one in bands}
+    if asked and all(_denied(scores.get(one, 0.0), band, register) for one, band in asked.items()):
+        return None
+    meant = max((scores[one] for one, band in asked.items() if scores.get(one, 0.0) >= band.doubt), default=0.0)
+    if not meant:
+        return reading
+    return replace(reading, score=1 - (1 - best.score) * (1 - meant), tier=2, settled=True)
+
+
+def _denied(score: float, band: Band, register: str) -> bool:
+    return register in band.denies and score < band.low
 
 
 def _one_a_label(readings: Iterable[Reading]) -> list[Reading]:

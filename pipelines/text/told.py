@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pipelines.pieces import Pieces
 from pipelines.risk.signals import Signal
 from pipelines.speech.voices import KnownVoices, Vectors, voices_of
-from pipelines.text.context import Circumstances, first_level, seen_levels, settle_doubt
+from pipelines.text.context import Circumstances, seen_levels, settle_doubt
 from pipelines.text.neighbours import joined
 from pipelines.text.readings import Readings, key_of
-from pipelines.text.tiers import Bands, Reading
+from pipelines.text.tiers import Bands, Reading, first_level
 from pipelines.text.transcripts import JOIN, SAID, NightLine, TranscriptLine
 
 REGEX = set("\\[](){}|?*+^$")

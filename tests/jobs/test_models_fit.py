@@ -46,7 +46,7 @@ def test_a_fit_becomes_the_challenger(third, loaded, capsys):
     assert shown.count("\n") > 3 * len(LABELS)  # a row a label, and one a language of it
 
     assert store.registered_versions("text_heads_universal") == {"1": ("challenger",)}
-    assert pin_model("text_heads_universal").version == "1.0.0"
+    assert pin_model("text_heads_universal").version == "1.1.0"
     ref = pin_model("text_heads_universal", "challenger")
     heads = weights_of(ref)
     assert heads.labels == LABELS
@@ -94,7 +94,9 @@ def test_too_few_lines_of_a_label_are_one_sentence(tmp_path, loaded):
 
 
 def test_a_model_without_heads_is_refused():
-    with pytest.raises(UsageError, match=r"^model open_nsfw has no heads to fit; allowed: text_heads_universal$"):
+    with pytest.raises(
+        UsageError, match=r"^model open_nsfw has no heads to fit; allowed: text_heads_universal, text_heads_ngrams$"
+    ):
         fit("open_nsfw")
 
 

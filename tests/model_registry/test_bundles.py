@@ -85,6 +85,7 @@ def test_roles_are_found_by_what_models_read_and_write(lite):
         "rapid_ocr",
         "universal_sentences",
         "text_heads_universal",
+        "text_heads_ngrams",
     ]
     assert [ref.name for ref in lite.frame_models] == ["open_nsfw"]
     assert [ref.name for ref in lite.heads] == ["imagenet_weapons"]
@@ -106,7 +107,7 @@ def test_other_text_models_are_another_bundle_over_the_same_features(lite):
     [
         ("speech", {"silero_vad", "whisper_base_ct2", "speaker_ge2e"}),
         ("ocr", {"rapid_ocr"}),
-        ("text", {"universal_sentences", "text_heads_universal"}),
+        ("text", {"universal_sentences", "text_heads_universal", "text_heads_ngrams"}),
     ],
 )
 def test_a_bundle_goes_without_a_role(role, gone):
@@ -162,7 +163,8 @@ def test_lite_is_pinned_to_verified_files(lite):
         "speaker_ge2e@1.0.0",
         "rapid_ocr@1.0.0",
         "universal_sentences@1.0.0",
-        "text_heads_universal@1.0.0",
+        "text_heads_universal@1.1.0",
+        "text_heads_ngrams@1.0.0",
     ]
     for ref in lite.models:
         assert ref.model_class is CATALOG[ref.name]

@@ -11,9 +11,11 @@ import pytest
 from model_registry import artifacts
 from model_registry.errors import NightjarError
 from model_registry.model import predict_all
-from model_registry.models.text.heads import ARTIFACT, LABELS, Heads, TextHeads, bands, doubts
+from model_registry.models.text.heads import ARTIFACT, LABELS, NEVER, Heads, TextHeads, bands, doubts
 
 SHIPPED = artifacts.TABLE_FILE.parent / "weights" / "text" / "heads_universal.npz"
+NGRAMS = [SHIPPED.with_name(f"heads_ngrams_{script}.npz") for script in ("han", "other")]
+REGISTERS = 2
 
 
 @pytest.fixture
@@ -75,10 +77,62 @@ def test_heads_that_do_not_fit_together_are_refused(two, change, sentence):
 # The shipped file
 
 
-def test_the_shipped_bands_leave_doubt_between_no_and_yes():
-    found = bands(SHIPPED)
-    assert tuple(found) == LABELS
-    assert all(0 < low < high < 1 for low, high in found.values())
+def test_a_file_that_shows_nothing_settles_nothing_and_denies_nothing(two, tmp_path):
+    """As files of earlier versions are: what a head may do alone stands in its file or it may not."""
+    two.write(path := tmp_path / "heads.npz")
+    with np.load(path) as arrays:
+        np.savez(path, **{name: array for name, array in arrays.items() if name not in ("denies", "shown")})
+    found = Heads.read(path)
+    assert [high for _, high in found.bands.values()] == [NEVER, NEVER]
+    assert found.registers == {"Gambling": (), "Abuse/Insult": ()}
+
+
+def test_where_heads_may_deny_and_what_they_have_shown_is_read_again(two, tmp_path):
+    shown = replace(two, denies=(("zh",), ("zh", "en")), shown=((), ("posts", "chat")))
+    shown.write(path := tmp_path / "heads.npz")
+    assert Heads.read(path).registers == {"Gambling": ("zh",), "Abuse/Insult": ("zh", "en")}
+    assert Heads.read(path).shown == ((), ("posts", "chat"))
+    with pytest.raises(ValueError, match=r"^denies has 1 rows for 2 labels$"):
+        replace(two, denies=(("zh",),))
+
+
+def test_every_shipped_head_that_settles_alone_has_shown_it_in_several_registers():
+    for path in (SHIPPED, *NGRAMS):
+        heads = Heads.read(path)
+        for (low, high), registers in zip(heads.bands.values(), heads.shown or [()] * len(heads.labels), strict=True):
+            assert 0 < low < high
+            assert high == NEVER or len(registers) >= REGISTERS
+
+
+@pytest.mark.parametrize(
+    ("line", "label"),
+    [
+        ("URGENT! You have won a 1 week FREE membership in our prize draw. Text WIN to 80000 now", "Fraud"),
+        ("Congratulations ur awarded a prize of cash, call now to claim, T&Cs apply", "Fraud"),
+        ("you dumb bitch nobody likes your ugly ass", "Abuse"),
+        ("these faggots make me sick", "Abuse"),
+        ("黑人滚出中国，都是垃圾", "Abuse"),
+    ],
+)
+def test_spelling_settles_what_public_sets_have_taught_it(line, label, loaded):
+    heads = loaded("text_heads_ngrams")
+    [scores_L] = heads.predict([line])
+    assert scores_L[heads.spec.labels.index(label)] >= bands(NGRAMS[0])[label][1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("我睡得很好，身体很舒服", "人要独立才能生存于世", "不要因为性别看不起别人"),
+        *("women deserve the same pay as men", "hate has no place in our town", "did you stitch his trouser"),
+        *("I'll call you when I get home", "100+ videos about knitting", "2013 2014 2015", "！！！！！！！！"),
+    ],
+)
+def test_spelling_settles_nothing_of_harmless_lines(line, loaded):
+    heads = loaded("text_heads_ngrams")
+    [scores_L] = heads.predict([line])
+    highs = [high for _, high in bands(NGRAMS[0]).values()]
+    assert [label for label, score, high in zip(heads.spec.labels, scores_L, highs, strict=True) if score >= high] == []
 
 
 def test_bands_are_read_without_torch():

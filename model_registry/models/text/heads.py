@@ -1,8 +1,9 @@
-"""Fitted heads on a sentence embedding: one logistic regression a label, calibrated, with a band of doubt each.
+"""Fitted heads on a text: one logistic regression a label, calibrated, with a band of doubt each.
 
 Scores are calibrated as Platt did, "Probabilistic Outputs for Support Vector Machines" (1999), on lines that the
-regression had not seen, by a label's share of the lines it was fitted on. `nightjar models fit` writes the file. The
-bands are for policies: this file holds them, no model acts on them.
+regression had not seen, by a label's share of the lines it was fitted on. `nightjar models fit` writes the file, and
+with it what was shown of each head: from which score on it may settle a line alone, and in which registers it may deny
+what words found. No model acts on either.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from model_registry.reading import reading
 
 Array = NDArray[np.float32]
 ARTIFACT = "text-heads-universal"
+NEVER = 1.0  # the upper end of a band that nothing reaches: the head has not shown that it may settle a line alone
 DIMENSIONS = 512
 LABELS = (
     "Gambling",
@@ -52,9 +54,11 @@ class Heads:
     bias_L: Array
     slope_L: Array  # Platt's: a score is the sigmoid of slope * logit + offset
     offset_L: Array
-    band_L2: Array  # below the first a label is denied, from the second on it stands
+    band_L2: Array  # below the first a label is denied, from the second on it stands, never where that is `NEVER`
     doubt_L: Array  # from here on there is doubt of a text that nothing but its meaning speaks against
     notes: Mapping[str, Any]  # what it was fitted on, and how
+    denies: tuple[tuple[str, ...], ...] = ()  # for each label, the registers in which it was measured; none: it may not
+    shown: tuple[tuple[str, ...], ...] = ()  # for each label, where it has shown that it may settle a line alone
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together, and bands turned round."""
@@ -68,6 +72,9 @@ class Heads:
                 raise ValueError(f"{name} holds what is no number")
         if not count:
             raise ValueError("it has no label")
+        for name in _NAMES:
+            if getattr(self, name) and len(getattr(self, name)) != count:
+                raise ValueError(f"{name} has {len(getattr(self, name))} rows for {count} labels")
         if (self.slope_L <= 0).any():
             raise ValueError(f"a slope is {self.slope_L.min():g}, wanted more than 0")
         if (self.band_L2 < 0).any() or (self.band_L2 > 1).any() or (np.diff(self.band_L2) < 0).any():
@@ -85,10 +92,18 @@ class Heads:
         """From which score on each label is in doubt where no other tier suspects it."""
         return dict(zip(self.labels, map(float, self.doubt_L), strict=True))
 
+    @property
+    def registers(self) -> dict[str, tuple[str, ...]]:
+        """In which registers each label may be denied."""
+        return dict(zip(self.labels, self.denies or ((),) * len(self.labels), strict=True))
+
     def __call__(self, embeddings_ND: Array) -> Array:
         """Return float32 [N, L] scores in [0, 1]."""
-        logits_NL = embeddings_ND @ self.weight_LD.T + self.bias_L
-        return sigmoid(logits_NL * self.slope_L + self.offset_L)
+        return self.calibrated(embeddings_ND @ self.weight_LD.T)
+
+    def calibrated(self, sums_NL: Array) -> Array:
+        """Return scores of what weights came to, before the bias."""
+        return sigmoid((sums_NL + self.bias_L) * self.slope_L + self.offset_L)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -96,17 +111,27 @@ class Heads:
         with reading(path, "a file of text heads"), np.load(path, allow_pickle=False) as arrays:
             numbers = {name: arrays[name].astype(np.float32) for name in _ARRAYS}
             labels, tower = tuple(map(str, arrays["labels"])), str(arrays["tower"])
-            return cls(labels=labels, tower=tower, notes=json.loads(str(arrays["notes"])), **numbers)
+            if "shown" not in arrays:  # of an earlier version, whose heads had to show nothing
+                numbers["band_L2"][:, 1] = NEVER
+            denies, shown = (_names(str(arrays[name])) if name in arrays else () for name in _NAMES)
+            notes = json.loads(str(arrays["notes"]))
+            return cls(labels=labels, tower=tower, notes=notes, denies=denies, shown=shown, **numbers)
 
     def write(self, path: Path) -> None:
         """Write one `.npz`: the same bytes for the same heads."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        notes = json.dumps(self.notes, sort_keys=True)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {name: np.array(json.dumps(getattr(self, name))) for name in _NAMES}
+        arrays |= {"notes": np.array(json.dumps(self.notes, sort_keys=True)), "tower": np.array(self.tower)}
         with path.open("wb") as file:
-            np.savez(file, labels=np.array(self.labels), tower=np.array(self.tower), notes=np.array(notes), **arrays)
+            np.savez(file, labels=np.array(self.labels), **arrays)
 
 
 _ARRAYS = ("weight_LD", "bias_L", "slope_L", "offset_L", "band_L2", "doubt_L")
+_NAMES = ("denies", "shown")  # registers for each label
+
+
+def _names(stored: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(map(tuple, json.loads(stored)))
 
 
 def sigmoid(x: Array) -> Array:
@@ -129,7 +154,7 @@ class TextHeads(Model[Item, Vector]):
 
     spec: ClassVar[ModelSpec] = ModelSpec(
         name="text_heads_universal",
-        version="1.0.0",
+        version="1.1.0",
         reads=InputKind.EMBEDDING,
         tower="universal_sentences",
         artifacts=(ARTIFACT,),
@@ -137,7 +162,7 @@ class TextHeads(Model[Item, Vector]):
         max_batch=4096,
         memory_mb=100,
         calibrated=True,
-        caveat="fitted on lines written for it, not on traffic",
+        caveat="fitted on lines written for it and public sets, not on traffic",
     )
 
     def __init__(self, heads: Heads) -> None:

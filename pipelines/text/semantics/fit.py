@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,29 @@ from numpy.typing import NDArray
 
 from model_registry.errors import UsageError
 from model_registry.models.text.heads import Heads
-from pipelines.text.semantics.calibrate import FALSE_ALARMS, LOST, PRECISION, RAISED, Bools, Calibration, Floats
+from pipelines.text.registers import register_of
+from pipelines.text.semantics.calibrate import (
+    EVIDENCE,
+    FALSE_ALARMS,
+    HARD_ALARMS,
+    LOST,
+    MEASURED,
+    PRECISION,
+    RAISED,
+    REGISTERS,
+    Bools,
+    Calibration,
+    Floats,
+    Names,
+    Told,
+)
+from pipelines.text.semantics.features import NGRAM_STRENGTH, STRENGTH, Features
 from pipelines.text.semantics.labelled import LabelledLine, benign, digest, targets
 
-STRENGTH = 5.0  # inverse of the regularisation: from 3 to 30 the average precision of held-out groups is level
 FOLDS = 5
 FEWEST_LINES, FEWEST_GROUPS = 20, FOLDS
+MANY_GROUPS = 5000  # from here on groups are dealt by their hash: dealing them evenly takes minutes and gains nothing
 
-Embeddings = NDArray[np.float32]
 Small = NDArray[np.int8]
 
 
@@ -29,6 +45,21 @@ class Logits:
     true_NL: Bools
     logit_NL: Floats
     fold_NL: Small  # labels are split each for itself, so that every fold has its share of true lines
+    register_N: Names
+    allowed_N: Floats  # false alarms that the set of a line may have
+    writing_N: Names
+    least: int = REGISTERS  # registers that have to show that a label may settle
+
+    def told(self, label: int) -> Told:
+        """The lines as one label sees them."""
+        benign_N, wrong_N = benign(self.true_NL), wrong(self)[:, label]
+        return Told(self.true_NL[:, label], wrong_N, benign_N, self.register_N, self.allowed_N, self.writing_N)
+
+    def calibrated(self, label: int, own_N: Bools | slice = slice(None)) -> Calibration:
+        """Calibrate one label on some of the lines."""
+        told = self.told(label)
+        own_N = np.ones(len(told.true_N), bool) if isinstance(own_N, slice) else own_N
+        return Calibration.fitted(self.logit_NL[own_N, label], told.of(own_N), self.least)
 
 
 @dataclass(frozen=True)
@@ -43,21 +74,25 @@ class HeldOut:
     raised_NL: Bools  # at least in doubt by its meaning alone
 
 
-def cross_validate(embeddings_ND: Embeddings, lines: Sequence[LabelledLine], labels: Sequence[str]) -> Logits:
+def cross_validate(
+    features: Features, lines: Sequence[LabelledLine], labels: Sequence[str], limits: Mapping[str, float] | None = None
+) -> Logits:
     """Hold out every group once; raises UsageError where a label has too few lines for it."""
     true_NL = _checked(lines, labels)
     groups = [line.group for line in lines]
-    found = [_validated(embeddings_ND, true_N, groups) for true_N in true_NL.T]
+    found = [_validated(features, true_N, groups) for true_N in true_NL.T]
     logit_NL, fold_NL = (np.stack(columns, axis=1) for columns in zip(*found, strict=True))
-    return Logits(tuple(labels), true_NL, logit_NL, fold_NL)
+    registers = np.array([line.register for line in lines])
+    writings = np.array([register_of(line.text) for line in lines])
+    limits = {"": HARD_ALARMS, **(limits or {})}
+    allowed_N = np.array([limits.get(line.source, FALSE_ALARMS) for line in lines])
+    return Logits(tuple(labels), true_NL, logit_NL, fold_NL, registers, allowed_N, writings)
 
 
-def fit(embeddings_ND: Embeddings, lines: Sequence[LabelledLine], logits: Logits, tower: str) -> Heads:
+def fit(features: Features, lines: Sequence[LabelledLine], logits: Logits, tower: str) -> Heads:
     """Fit one head a label on all lines, calibrated on what regressions said of those they had not seen."""
-    benign_N = benign(logits.true_NL)
-    heads = [_regressed(embeddings_ND, true_N) for true_N in logits.true_NL.T]
-    columns = zip(logits.logit_NL.T, logits.true_NL.T, wrong(logits).T, strict=True)
-    calibrations = [Calibration.fitted(*column, benign_N) for column in columns]
+    heads = [features.regressed(true_N) for true_N in logits.true_NL.T]
+    calibrations = [logits.calibrated(label) for label in range(len(logits.labels))]
     return Heads(
         labels=logits.labels,
         tower=tower,
@@ -68,6 +103,8 @@ def fit(embeddings_ND: Embeddings, lines: Sequence[LabelledLine], logits: Logits
         band_L2=np.array([(each.low, each.high) for each in calibrations], np.float32),
         doubt_L=np.array([each.doubt for each in calibrations], np.float32),
         notes=settings() | {"lines": len(lines), "groups": len(_groups(lines)), "lines_sha256": digest(lines)},
+        denies=tuple(each.denies for each in calibrations),
+        shown=tuple(each.shown for each in calibrations),
     )
 
 
@@ -75,11 +112,15 @@ def settings() -> dict[str, float]:
     """What a fit depends on beside its lines and its tower."""
     return {
         "strength": STRENGTH,
+        "ngram_strength": NGRAM_STRENGTH,
         "folds": FOLDS,
         "most_lost": LOST,
         "least_precision": PRECISION,
         "most_false_alarms": FALSE_ALARMS,
         "most_raised": RAISED,
+        "least_evidence": EVIDENCE,
+        "least_registers": REGISTERS,
+        "least_measured": MEASURED,
     }
 
 
@@ -95,41 +136,39 @@ def wrong(logits: Logits) -> Bools:
 
 def held_out(logits: Logits) -> HeldOut:
     """Score every line by a head, a calibration and a band that have seen nothing of its group."""
-    benign_N, wrong_NL = benign(logits.true_NL), wrong(logits)
     shape = logits.true_NL.shape
     score_NL, settled_NL, raised_NL = np.zeros(shape), np.zeros(shape, np.int8), np.zeros(shape, bool)
     for label in range(len(logits.labels)):
-        logits_N, true_N = logits.logit_NL[:, label], logits.true_NL[:, label]
         for fold in range(FOLDS):
             own_N = logits.fold_NL[:, label] == fold
-            others = (logits_N, true_N, wrong_NL[:, label], benign_N)
-            calibration = Calibration.fitted(*(values[~own_N] for values in others))
-            scores = calibration.scores(logits_N[own_N])
+            calibration = logits.calibrated(label, ~own_N)
+            scores = calibration.scores(logits.logit_NL[own_N, label])
+            denied = (scores < calibration.low) & np.isin(logits.writing_N[own_N], calibration.denies)
             score_NL[own_N, label] = scores
-            settled_NL[own_N, label] = (scores >= calibration.high).astype(np.int8) - (scores < calibration.low)
+            settled_NL[own_N, label] = calibration.settles(scores).astype(np.int8) - denied
             raised_NL[own_N, label] = scores >= calibration.doubt
-    return HeldOut(logits.labels, logits.true_NL, score_NL, settled_NL, wrong_NL, raised_NL)
+    return HeldOut(logits.labels, logits.true_NL, score_NL, settled_NL, wrong(logits), raised_NL)
 
 
-def _validated(embeddings_ND: Embeddings, true_N: Bools, groups: Sequence[str]) -> tuple[Floats, Small]:
+def _validated(features: Features, true_N: Bools, groups: Sequence[str]) -> tuple[Floats, Small]:
     """Return each line's logit by a regression on the other folds, and its fold; groups stay together."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    logits_N, fold_N = np.zeros(len(true_N)), np.zeros(len(true_N), np.int8)
-    for fold, (rest, own) in enumerate(StratifiedGroupKFold(FOLDS).split(embeddings_ND, true_N, groups)):
-        weight_D, bias = _regressed(embeddings_ND[rest], true_N[rest])
-        logits_N[own], fold_N[own] = embeddings_ND[own] @ weight_D + bias, fold
+    logits_N, fold_N = np.zeros(len(true_N)), _folds(true_N, groups)
+    for fold in range(FOLDS):
+        rest, own = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
+        logits_N[own] = features.logits(own, *features.regressed(true_N, rest))
     return logits_N, fold_N
 
 
-def _regressed(embeddings_ND: Embeddings, true_N: Bools) -> tuple[Floats, float]:
-    """One core: matrices this small are multiplied faster than threads are woken."""
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+def _folds(true_N: Bools, groups: Sequence[str]) -> Small:
+    """Deal groups to folds, each with its share of true lines."""
+    if len(set(groups)) >= MANY_GROUPS:
+        return np.array([zlib.crc32(group.encode()) % FOLDS for group in groups], np.int8)
+    from sklearn.model_selection import StratifiedGroupKFold
 
-    with threadpool_limits(1):
-        head = LogisticRegression(C=STRENGTH, solver="newton-cholesky").fit(embeddings_ND.astype(np.float64), true_N)
-    return head.coef_[0], float(head.intercept_[0])
+    fold_N = np.zeros(len(true_N), np.int8)
+    for fold, (_, own) in enumerate(StratifiedGroupKFold(FOLDS).split(true_N, true_N, groups)):
+        fold_N[own] = fold
+    return fold_N
 
 
 def _groups(lines: Iterable[LabelledLine]) -> set[str]:

@@ -31,6 +31,12 @@ class LabelledLine:
     form: str
     labels: tuple[str, ...]
     text: str
+    source: str = ""  # the set that it comes from; none: lines written for the fit
+
+    @property
+    def register(self) -> str:
+        """What a head has to show itself in: a set, or our own lines of a language."""
+        return self.source or f"ours {self.language}"
 
     def __post_init__(self) -> None:
         """Refuse a line that could not be fitted on."""

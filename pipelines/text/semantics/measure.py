@@ -42,6 +42,35 @@ def measure(held: HeldOut, lines: Sequence[LabelledLine]) -> list[Measured]:
     ]
 
 
+@dataclass(frozen=True)
+class InRegister:
+    """One label in one register: what a head has shown there, on lines that it had not seen."""
+
+    label: str
+    register: str
+    lines: int
+    true: int
+    average_precision: float
+    precision: float  # of what stands by its meaning alone
+    recall: float
+    lost: float  # share of the true lines that are denied
+    false_alarms: float  # share of the benign lines that stand
+
+
+def by_register(held: HeldOut, lines: Sequence[LabelledLine]) -> list[InRegister]:
+    """Return every label in every register that has lines of it, or benign lines alone."""
+    registers_N = np.array([line.register for line in lines])
+    rows = []
+    for column, label in enumerate(held.labels):
+        for register in np.unique(registers_N):
+            own_N = registers_N == register
+            one = _measured(held, column, label, "", own_N)
+            if one.lines or benign(held.true_NL[own_N]).all():
+                shares = (one.average_precision, one.precision, one.recall, one.lost, one.false_alarms)
+                rows.append(InRegister(label, str(register), int(own_N.sum()), one.lines, *shares))
+    return rows
+
+
 def _measured(held: HeldOut, column: int, label: str, language: str, own_N: Bools) -> Measured:
     true_N, score_N = held.true_NL[own_N, column], held.score_NL[own_N, column]
     settled_N: NDArray[np.int8] = held.settled_NL[own_N, column]

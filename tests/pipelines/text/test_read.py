@@ -21,7 +21,7 @@ from tests.fakes import FakeTower, fake_ref
 SURE, WEAK, MEANT, CALM = (
     "come to the blue lantern",
     "it is all free",
-    "you are a stupid idiot",
+    "you dumb bitch nobody likes your stupid ugly ass",
     "the train is late today",
 )
 TRADITIONAL = "領取免費紅包"
@@ -82,9 +82,9 @@ def test_each_text_is_read_once(lite, tmp_path, asked):
 
 def test_meaning_finds_what_no_word_names_and_calm_talk_has_nothing(lite, tmp_path):
     found = read(lite, tmp_path, MEANT, CALM)
-    (insult,) = [one for one in found.of(MEANT) if one.label == "Abuse/Insult"]
-    assert insult.settled
-    assert insult.source == lite.text_heads[0].source
+    (abuse,) = [one for one in found.of(MEANT) if one.label == "Abuse"]
+    assert abuse.settled
+    assert abuse.source == "+".join(ref.source for ref in lite.text_heads)
     assert not [one for one in found.of(CALM) if one.settled]
 
 
@@ -95,16 +95,19 @@ def test_traditional_characters_mean_what_simplified_ones_do(lite, tmp_path, ask
 
 def test_thresholds_come_from_the_heads_and_none_is_next_to_nothing(lite):
     reader = reader_of(lite, lexicon())
-    assert set(reader.thresholds) == set(lite.text_heads[0].spec.labels)
-    assert all(0 < low < doubt <= high <= 1 for low, doubt, high in reader.thresholds.values())
+    assert set(reader.thresholds) == {label for ref in lite.text_heads for label in ref.spec.labels}
+    assert all(0 < low < doubt <= high <= 1 for low, doubt, high, _ in reader.thresholds.values())
 
 
 def test_a_low_score_is_kept_for_a_suspicion_and_for_nothing_else(lite, tmp_path, monkeypatch):
     """A suspicion lives as long as its meaning is above the label's own low threshold, however low that is."""
-    labels = lite.text_heads[0].spec.labels
-    monkeypatch.setattr(read_module, "predict_all", lambda model, items: np.full((len(items), len(labels)), 0.0625))
+
+    def same(model, items):
+        return np.full((len(items), len(model.spec.labels) or 1), 0.0625)
+
+    monkeypatch.setattr(read_module, "predict_all", same)
     found = read(lite, tmp_path, WEAK, CALM)
-    assert dict(found.meaning(WEAK)) == {"Fraud/Fake Giveaway": 0.0625}
+    assert dict(found.meaning(WEAK)) == {"Fraud/Fake Giveaway": 0.0625, "Fraud": 0.0625}
     assert [one.label for one in found.of(WEAK)] == ["Fraud/Fake Giveaway"]
     assert dict(found.meaning(CALM)) == {}
 
@@ -155,6 +158,6 @@ def test_other_words_over_what_is_known_ask_no_model(lite, tmp_path, asked):
     found = read_words_again([SURE, WEAK, MEANT, "a stupid new text"], other, earlier, fresh)
     assert asked == []
     assert found.of(SURE) == []
-    assert {(one.label, one.settled) for one in found.of(MEANT)} >= {("Gambling", True), ("Abuse/Insult", True)}
+    assert {(one.label, one.settled) for one in found.of(MEANT)} >= {("Gambling", True), ("Abuse", True)}
     assert found.of("a stupid new text")[0].settled
     assert [one.score for one in found.of(WEAK)] == [one.score for one in earlier.of(WEAK)]

@@ -39,7 +39,7 @@ def hit(start, end, *, certain):
 def readings(tmp_path):
     made = Readings.made_by(READER, tmp_path)
     hits = [[hit(17, 20, certain=True)], [hit(8, 11, certain=False)], []]
-    made.write(readings_table([SURE, WEAK, MEANT], hits, [None, {"Gambling": 0.5}, {"Gambling": 0.85}]))
+    made.write(readings_table([SURE, WEAK, MEANT], hits, [None, {"Gambling": 0.35}, {"Gambling": 0.85}]))
     return made
 
 

@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from model_registry.models.text.heads import NEVER
 from pipelines.text.semantics.calibrate import (
-    FALSE_ALARMS,
-    LOST,
-    NEVER,
-    PRECISION,
     Calibration,
-    band,
+    Told,
     calibration_error,
     doubt_begins,
+    lower_end,
     platt,
     probabilities,
     upper_end,
@@ -45,71 +41,79 @@ def test_a_head_that_is_wrong_on_the_whole_keeps_the_order_of_its_logits():
     assert slope == pytest.approx(1e-3)
 
 
-def test_a_band_by_hand():
-    """Forty true lines: two of them, 5 %, may be lost, so low is the third lowest. Benign lines begin at 0.45."""
-    true_scores = np.linspace(0.1, 0.88, 40)
-    others = np.array([0.45] * 5 + [0.01] * 55)
-    scores, true = np.concatenate([true_scores, others]), np.repeat([True, False], [40, 60])
-    low, high = band(scores, true, ~true, ~true)
-    assert low == pytest.approx(true_scores[2])
-    assert high == pytest.approx(true_scores[true_scores > 0.45][0])
+def told(true, wrong=None, benign=None, register=None, allowed=None, writing=None):
+    count = len(true)
+    wrong = ~true if wrong is None else wrong
+    return Told(
+        true,
+        wrong,
+        wrong if benign is None else benign,
+        np.array(["posts"] * count if register is None else register),
+        np.full(count, 1.0) if allowed is None else np.array(allowed),
+        np.array(["en"] * count if writing is None else writing),
+    )
 
 
-def test_precision_alone_can_raise_the_upper_end():
-    """Lines of another label are no false alarms, and count against precision: only 0.9 is clean."""
-    scores, true = np.array([0.9, 0.8, 0.75, 0.7]), bools(1, 0, 0, 1)
-    assert upper_end(scores, true, ~true, bools(0, 0, 0, 0)) == 0.9
+def test_the_lower_end_loses_one_in_fifty_of_every_register_that_was_measured():
+    """A hundred true lines each: two may be lost, so it is the third lowest of the register that scores lower."""
+    scores = np.concatenate([np.linspace(0.5, 0.99, 100), np.linspace(0.2, 0.69, 100), np.full(10, 0.01)])
+    writing = np.repeat(["en", "zh", "zh short"], [100, 100, 10])
+    low, measured = lower_end(scores, np.ones(210, bool), writing)
+    assert low == pytest.approx(scores[102])
+    assert measured == ("en", "zh")
 
 
-def test_false_alarms_alone_can_raise_the_upper_end():
-    """A thousand true lines and three of a hundred benign ones at 0.5: 99.7 % right, and 3 % of what is benign."""
-    scores = np.concatenate([np.full(1000, 0.5), np.full(500, 0.8), np.full(3, 0.5), np.full(97, 0.1)])
-    true = np.repeat([True, False], [1500, 100])
-    assert upper_end(scores, true, ~true, ~true) == 0.8
-    assert upper_end(scores, true, ~true, np.zeros(1600, bool)) == 0.5
+def test_what_few_lines_measure_denies_nothing():
+    assert lower_end(np.linspace(0.1, 1, 10), np.ones(10, bool), np.array(["en"] * 10)) == (0.1, ())
 
 
-def test_where_nothing_is_sure_the_band_never_ends():
-    scores, true = np.array([0.9, 0.8, 0.7]), bools(0, 1, 0)
-    assert upper_end(scores, true, ~true, ~true) == NEVER
-    low, high = band(scores, true, ~true, ~true)
-    assert (low, high) == (0.8, NEVER)
+def test_a_head_settles_from_where_several_registers_have_shown_it():
+    """Sixty true lines each in two registers, and four wrong ones in one: with all four, 4 of 64 there are wrong."""
+    true = np.repeat([True, False], [120, 4])
+    scores = np.concatenate([np.linspace(0.3, 0.89, 60), np.linspace(0.3, 0.89, 60), [0.6, 0.35, 0.31, 0.305]])
+    register = np.array(["posts"] * 60 + ["chat"] * 60 + ["chat"] * 4)
+    high, shown = upper_end(scores, told(true, register=register))
+    assert shown == ("chat", "posts")
+    assert high == pytest.approx(0.31)
+    alone = np.array(["posts"] * 124)
+    assert upper_end(scores, told(true, register=alone)) == (NEVER, ())
+    assert upper_end(scores, told(true, register=alone), least=1)[1] == ("posts",)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("tobk")), min_size=5, max_size=80))
-def test_a_band_keeps_its_promises(lines):
-    """Whatever the scores: true lines, lines of other labels, of kin labels, benign ones."""
-    scores, kinds = np.array([score for score, _ in lines]), np.array([kind for _, kind in lines])
-    true, benign = kinds == "t", kinds == "b"
-    wrong = ~true & (kinds != "k")
-    if not true.any():
-        return
-    low, high = band(scores, true, wrong, benign)
-    assert low <= high
-    assert (scores[true] < low).mean() <= LOST
-    if high < NEVER:
-        above = scores >= high
-        assert (above & true).sum() >= PRECISION * (above & (true | wrong)).sum()
-        assert (scores[benign] >= high).sum() <= FALSE_ALARMS * benign.sum()
+def test_a_register_that_is_wrong_too_often_speaks_for_all():
+    """Forty right and ten wrong in one of three registers, whatever the others have shown."""
+    true = np.repeat([True, False], [140, 10])
+    register = np.array(["a"] * 50 + ["b"] * 50 + ["c"] * 40 + ["c"] * 10)
+    assert upper_end(np.full(150, 0.9), told(true, register=register)) == (NEVER, ())
 
 
-def test_doubt_begins_above_all_but_one_in_a_hundred():
-    """Of 200 benign lines two may come into doubt; other lines do not count."""
-    scores = np.concatenate([np.arange(200) / 1000, [0.9] * 50])
-    benign = np.repeat([True, False], [200, 50])
+def test_false_alarms_alone_can_keep_a_head_from_settling():
+    true = np.repeat([True, False], [200, 1000])
+    scores = np.concatenate([np.linspace(0.5, 0.9, 200), np.full(4, 0.6), np.full(996, 0.1)])
+    register = np.array((["a", "b"] * 100) + ["novels"] * 1000)
+    assert upper_end(scores, told(true, register=register, allowed=np.full(1200, 0.01)))[0] == pytest.approx(0.5)
+    high, _ = upper_end(scores, told(true, register=register, allowed=np.full(1200, 0.001)))
+    assert 0.6 < high < 0.61
+
+
+def test_doubt_begins_above_all_but_three_in_a_thousand():
+    """Of 1,000 benign lines three may come into doubt; other lines do not count."""
+    scores = np.concatenate([np.arange(1000) / 2000, [0.9] * 50])
+    benign = np.repeat([True, False], [1000, 50])
     begins = doubt_begins(scores, benign)
-    assert (scores[benign] >= begins).sum() == 2
-    assert doubt_begins(scores[200:], benign[200:]) == 0.0
+    assert (scores[benign] >= begins).sum() == 3
+    assert doubt_begins(scores[1000:], benign[1000:]) == 0.0
 
 
 def test_doubt_begins_within_the_band():
     """Benign lines far below what is lost: without the bound, what is denied would be in doubt."""
     logits, true = np.repeat([-5.0, 5.0], 200), np.repeat([False, True], 200)
-    found = Calibration.fitted(logits + np.linspace(0, 1, 400), true, ~true, ~true)
+    lines = told(true, allowed=np.full(400, 0.001))
+    found = Calibration.fitted(logits + np.linspace(0, 1, 400), lines)
     assert found.doubt == found.low
-    mixed = Calibration.fitted(np.zeros(400), true, ~true, ~true)
+    mixed = Calibration.fitted(np.zeros(400), lines)
     assert mixed.low <= mixed.doubt <= mixed.high
+    assert not mixed.settles(np.ones(3)).any()  # nothing was shown, so that not even a score of 1 settles
 
 
 def test_calibration_error_by_hand():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model_registry.errors import UsageError
+from pipelines.text.semantics.features import of_embeddings
 from pipelines.text.semantics.fit import HeldOut, Logits, cross_validate, fit, held_out, wrong
 from pipelines.text.semantics.labelled import LabelledLine, benign
 from pipelines.text.semantics.measure import average_precision, measure
@@ -27,7 +28,8 @@ def corpus(groups=8, size=4, noise=0.3):
 
 def test_heads_tell_apart_what_can_be_told_apart():
     embeddings_ND, lines = corpus()
-    heads = fit(embeddings_ND, lines, cross_validate(embeddings_ND, lines, LABELS), "tower@1")
+    features = of_embeddings(embeddings_ND)
+    heads = fit(features, lines, cross_validate(features, lines, LABELS), "tower@1")
     scores_NL = heads(embeddings_ND)
     true_NL = np.array([[label in line.labels for label in LABELS] for line in lines])
     assert scores_NL[true_NL].min() > scores_NL[~true_NL].max()
@@ -39,7 +41,8 @@ def test_heads_tell_apart_what_can_be_told_apart():
 def test_the_same_lines_make_the_same_heads(tmp_path):
     for name in ("one.npz", "other.npz"):
         embeddings_ND, lines = corpus()
-        fit(embeddings_ND, lines, cross_validate(embeddings_ND, lines, LABELS), "tower@1").write(tmp_path / name)
+        features = of_embeddings(embeddings_ND)
+        fit(features, lines, cross_validate(features, lines, LABELS), "tower@1").write(tmp_path / name)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other.npz").read_bytes()
 
 
@@ -55,20 +58,20 @@ def test_a_family_is_never_on_both_sides():
         middle = random.normal(size=64)
         lines += [LabelledLine(str(group), "en", "Text", labels, f"{group} {number}") for number in range(6)]
         vectors += [middle + 0.1 * random.normal(size=64) for _ in range(6)]
-    held = held_out(cross_validate(np.array(vectors, np.float32), lines, LABELS))
+    held = held_out(cross_validate(of_embeddings(np.array(vectors, np.float32)), lines, LABELS))
     assert average_precision(held.score_NL[:, 0], held.true_NL[:, 0]) < 0.55
 
 
 def test_held_out_scores_of_what_can_be_told_apart_are_right():
     embeddings_ND, lines = corpus()
-    rows = measure(held_out(cross_validate(embeddings_ND, lines, LABELS)), lines)
+    rows = measure(held_out(cross_validate(of_embeddings(embeddings_ND), lines, LABELS)), lines)
     assert [(row.label, row.language, row.lines) for row in rows[:3]] == [
         ("Gambling", "", 32),
         ("Abuse/Insult", "", 32),
         ("Gambling", "en", 16),
     ]
     assert all(row.average_precision > 0.99 for row in rows)
-    assert all(row.recall > 0.8 and row.false_alarms == 0 for row in rows)
+    assert all(row.recall == 0 for row in rows[:2])  # too few lines to show that a head may settle alone
 
 
 def test_average_precision_by_hand():
@@ -84,7 +87,9 @@ def test_a_fold_is_calibrated_on_the_others():
     true_N = np.tile([True, False], 50)
     logits_N, fold_N = np.where(true_N, 2.0, -2.0), np.repeat(np.arange(5, dtype=np.int8), 20)
     logits_N[fold_N == 0] *= -1
-    held = held_out(Logits(("Gambling",), true_N[:, None], logits_N[:, None], fold_N[:, None]))
+    names, allowed = np.array(["en"] * 100), np.full(100, 0.01)
+    columns = (true_N[:, None], logits_N[:, None], fold_N[:, None])
+    held = held_out(Logits(("Gambling",), *columns, names, allowed, names))
     assert held.score_NL[(fold_N == 0) & ~true_N].min() > 0.9
     assert held.score_NL[(fold_N == 0) & true_N].max() < 0.1
 
@@ -104,7 +109,9 @@ def test_shares_by_hand():
 
 def test_a_label_is_no_mistake_on_a_line_of_its_kin():
     true_NL = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], bool)
-    logits = Logits(("Abuse/Insult", "Abuse/Threat", "Gambling"), true_NL, np.zeros((4, 3)), np.zeros((4, 3), np.int8))
+    names, zeros = np.array(["en"] * 4), np.zeros((4, 3))
+    labels = ("Abuse/Insult", "Abuse/Threat", "Gambling")
+    logits = Logits(labels, true_NL, zeros, zeros.astype(np.int8), names, np.zeros(4), names)
     assert wrong(logits).astype(int).tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0], [1, 1, 1]]
 
 
@@ -129,10 +136,10 @@ def relabelled(lines, old, new):
 def test_what_cannot_be_fitted_is_one_sentence(old, new, sentence):
     embeddings_ND, lines = corpus()
     with pytest.raises(UsageError, match=f"^{sentence}$"):
-        cross_validate(embeddings_ND, relabelled(lines, old, new), LABELS)
+        cross_validate(of_embeddings(embeddings_ND), relabelled(lines, old, new), LABELS)
 
 
 def test_many_lines_of_few_families_are_too_few():
     embeddings_ND, lines = corpus(groups=4, size=10)
     with pytest.raises(UsageError, match="label 'Gambling' has 40 lines in 4 groups, wanted at least 20 in 5"):
-        cross_validate(embeddings_ND, lines, LABELS)
+        cross_validate(of_embeddings(embeddings_ND), lines, LABELS)

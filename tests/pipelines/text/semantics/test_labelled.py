@@ -9,6 +9,7 @@ from model_registry.labels import taxonomy
 from model_registry.models.text.heads import LABELS, Heads
 from pipelines.text.semantics.fit import settings
 from pipelines.text.semantics.labelled import COLUMNS, LabelledLine, digest, read_lines, shipped
+from pipelines.text.semantics.sets import text_sets
 from tests.model_registry.test_text_heads import SHIPPED as HEADS
 
 HEADER = "\t".join(COLUMNS)
@@ -53,9 +54,13 @@ def test_no_family_outweighs_the_others(lines):
 
 
 def test_the_shipped_heads_were_fitted_on_the_shipped_lines_by_this_fit(lines):
-    notes = Heads.read(HEADS).notes
-    assert notes["lines_sha256"] == digest(lines)
-    assert {name: notes[name] for name in settings()} == settings()
+    for path in (HEADS, *(HEADS.with_name(f"heads_ngrams_{script}.npz") for script in ("han", "other"))):
+        notes = Heads.read(path).notes
+        assert notes["own_lines_sha256"] == digest(lines)
+        assert {name: notes[name] for name in settings()} == settings()
+        assert [(each["name"], each["sha256"]) for each in notes["sets"]] == [
+            (each.name, each.sha256) for each in text_sets()
+        ]
 
 
 def test_a_table_is_read(tmp_path):

@@ -1,0 +1,54 @@
+"""Who a rough word is said to (a friend, oneself, somebody who is attacked), and who speaks against prejudice.
+
+"Bitch" is an insult at somebody, and a fond word among friends in many groups (Sap et al., "The Risk of Racial Bias in
+Hate Speech Detection", ACL 2019). A score cannot tell them apart by the word; whom it addresses can.
+"""
+
+from __future__ import annotations
+
+import re
+
+ROUGH = r"(?:bitch(?:es)?|biatch|hoe?s?|slut|whore|bastard|dick(?:head)?|ass(?:hole)?|fucker|motherfucker)"
+FOND = re.compile(
+    rf"\b(?:love|miss|proud of|happy for|thank|thanks|congrats|congratulations|happy birthday|happy bday|see|hug)\b"
+    rf"(?:\W+\w+){{0,4}}?\W+{ROUGH}\b"
+    rf"|\b{ROUGH}\W+(?:i\W+)?(?:love|miss)\W+(?:you|u|ya)\b"
+    rf"|\b(?:bad|boss|basic|lucky|rich|main|resting)\W+{ROUGH}\W+(?:energy|era|face|mode|vibes?|club|behaviou?r)\b"
+    rf"|\b(?:you|u|we|my)\W+(?:(?:\w+\W+){{0,2}}?)(?:beautiful|gorgeous|amazing|talented|lucky|precious)\W+{ROUGH}\b"
+    rf"|\b(?:me and|with) (?:my|the) (?:best |favou?rite )?{ROUGH}\b"
+    rf"|\b(?:yeah|yes|yas+|hey|hi|hello|lets go|let's go|come on|happy friday|good morning)\W+{ROUGH}\b"
+    rf"|\bi(?:'m| am) (?:such )?(?:a |the )?(?:\w+ )?{ROUGH}\b"
+    rf"|\b(?:life|karma|revenge|payback|monday|traffic|math|homework|cancer|winter)(?:'s| is| can be)"
+    rf" (?:such |being )?(?:a )?(?:real |total )?{ROUGH}\b",
+    re.IGNORECASE,
+)
+HOSTILE = re.compile(
+    rf"\b(?:stupid|dumb|ugly|fat|fucking|fuckin|lying|nasty|dirty|worthless|trashy|crazy|old|little|cheap|filthy|basic"
+    rf"|disgusting|pathetic)\W+(?:\w+\W+)?{ROUGH}\b"
+    rf"|\b(?:shut (?:the fuck )?up|fuck (?:you|u|off)|kill (?:you|u)|hate (?:you|u|that|this|her|him|these|those))\b"
+    r"|\b(?<!love )(?<!miss )(?<!hug )(?<!thank )(?:you|u|you're|ur|she|he|her|his)"
+    rf"\W+(?:(?:is|are|was|a|an|such|just)\W+){{0,3}}{ROUGH}\b"
+    rf"|\b(?:slap|punch|beat|choke|smack|kill)\b",
+    re.IGNORECASE,
+)
+
+
+AGAINST = re.compile(
+    r"(?:反对|抵制|拒绝|消除|停止|杜绝|不要|不能|不应该?|禁止)[^，。！？,!?]{0,10}(?:歧视|偏见|仇恨|霸凌|地域黑|辱骂|看不起)"
+    r"|\b(?:against|stop|end|reject|condemn|fight(?:ing)?|oppose|no (?:place|room) for|no to|say no to)\W+"
+    r"(?:\w+\W+){0,4}?"
+    r"(?:racism|sexism|hate|hatred|homophobia|prejudice|bigotry|discrimination|bullying|slurs?)\b"
+    r"|\b(?:racism|sexism|hate|hatred|homophobia|prejudice|bigotry|discrimination)"
+    r"\W+(?:has no|is (?:never|not)|must)\b",
+    re.IGNORECASE,
+)
+
+
+def against_prejudice(text: str) -> bool:
+    """Whether a line speaks against what it names, and attacks nobody itself."""
+    return bool(AGAINST.search(text)) and not HOSTILE.search(text)
+
+
+def among_friends(text: str) -> bool:
+    """Whether a rough word is fond, of oneself or of a thing, and nobody is attacked in the same line."""
+    return bool(FOND.search(text)) and not HOSTILE.search(text)
