@@ -11,7 +11,7 @@ from pipelines.copyright.verification.features import features_of
 from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.lasting import Lasting
 from pipelines.copyright.verification.placement import matched
-from pipelines.copyright.verification.stills import NO_STILLS
+from pipelines.copyright.verification.stills import NO_STILLS, Stills
 from pipelines.copyright.verification.verifier import LEFT, Verifier
 from tests.pipelines.copyright.verification.scenes import SECONDS, film, stills, world
 
@@ -51,6 +51,28 @@ def test_no_more_than_so_many_twins_are_looked_at_and_the_rest_says_so(monkeypat
         (3, "unseen", LEFT),
     ]
     assert kept[0].match.reason.startswith("not looked at: of this upload ")
+
+
+def in_a_longer(other: int) -> Stills:
+    """A reference in which the film is a part, at its beginning."""
+    frames = [*film(1), *film(20 + other), *film(40 + other), *film(60 + other)]
+    return stills(frames)
+
+
+def test_what_many_references_begin_with_is_nobodys_alone():
+    with_intro = [in_a_longer(number) for number in range(4)]
+    three = verifier(*with_intro)(0, [nominated(n) for n in range(3)])
+    four = verifier(*with_intro)(0, [nominated(n) for n in range(4)])
+
+    assert {one.match.verified for one in three} == {"verified"}
+    assert {(one.match.verified, one.match.score) for one in four} == {("in_doubt", LIKELY)}
+    assert four[0].match.reason.startswith("the same picture is in 4 references")
+
+
+def test_but_what_is_there_many_times_as_a_whole_is_a_copy():
+    kept = verifier(FILM, FILM, FILM, FILM, FILM)(0, [nominated(n) for n in range(5)])
+
+    assert {one.match.verified for one in kept} == {"verified"}
 
 
 def test_the_time_it_took_is_counted():
