@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from pipelines.copyright.verification.lasting import Lasting
+
 
 class Verdict(StrEnum):
     """What verification came to."""
@@ -18,11 +20,15 @@ class Verdict(StrEnum):
     UNSEEN = "unseen"  # no pictures were kept
 
 
+NOTHING_LASTS = Lasting()
+ALL_MOVES = 0.75  # share of the blocks: the whole picture moves
 LEAST_MOVING = 4  # blocks a pair from which motion has a say
-ALL_MOVES = 0.75  # share of the blocks: the camera moves, and what agrees, moves alike
 HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the claim
-MOVES_ALIKE, MOVES_OTHERWISE = 0.25, 0.12  # share of the moving blocks that agree: from the first on, below the second
-FOREIGN = 0.045  # share of the blocks that show something else at every moment that holds
+# Share of the moving blocks of all pairs together that agree: below the first it is another, below the second a doubt.
+MOVES_OTHERWISE, MOVES_ALIKE = 0.12, 0.2
+OTHER_BLOCKS, OTHER_SHARE = 3, 0.025  # adjoining places that are another at every moment; of all, those that are
+CLEARLY_OTHER = 0.15  # the same, in several parts: nothing that is laid over a copy
+SLOWLY = 0.25  # of what moves: below it, and with such places, it is another
 LIKELY, UNLIKELY = (
     0.6,
     0.45,
@@ -40,8 +46,8 @@ class Evidence:
     rich: int = 0  # of these, that show more than straight bars and ramps
     foreign: int = 0  # in which both show something, and not the same, but for what stays while the rest moves
     moving: int = 0  # of those told, that show something else at another moment
-    moving_same: int = 0  # of these, that are the same at both moments
-    moving_now: int = 0  # of these, that are the same at this one
+    moving_same: int = 0  # of these, that are the same
+    moving_both: int = 0  # of these, that are the same at the other moment too
 
     @property
     def share(self) -> float:
@@ -63,8 +69,8 @@ class Judged:
     reason: str
 
 
-def judged(evidence: Sequence[Evidence]) -> Judged:
-    """Weigh the pairs of a span that could be laid on each other."""
+def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judged:
+    """Weigh the pairs of a span that could be laid on each other, and what is another at every moment."""
     share = float(np.median([one.share for one in evidence]))
     holding = [one for one in evidence if one.holds]
     agrees = f"{share:.0%} of the detail agrees"
@@ -74,14 +80,16 @@ def judged(evidence: Sequence[Evidence]) -> Judged:
     score = 1 - 1 / (2 + 0.25 * sum(one.same for one in holding) * share)
     if sum(one.moving for one in evidence) < LEAST_MOVING * len(evidence):
         return _of_a_still(evidence, score, agrees)
-    alike = max(_alike(one) for one in evidence)
+    alike = _alike(holding)
     moves = f"same scene or layout, other content: {alike:.0%} of what moves agrees"
-    if alike < MOVES_OTHERWISE:
+    if _alike(evidence) < MOVES_OTHERWISE:
         return Judged(Verdict.REFUTED, 0.1, moves)
-    foreign = min(one.foreign / max(1, one.told) for one in holding)
-    other = f"same layout, other text or detail: {agrees}, {foreign:.0%} is another at every moment"
-    if foreign >= FOREIGN:
-        return Judged(Verdict.IN_DOUBT, UNLIKELY, other)
+    if other.largest >= OTHER_BLOCKS and other.share >= OTHER_SHARE:
+        said = f"same layout, other text or detail: {agrees}, {other.share:.0%} is another at every moment"
+        clearly = other.scattered and other.share >= CLEARLY_OTHER
+        if clearly or alike < SLOWLY or _before_one_ground(evidence):
+            return Judged(Verdict.REFUTED, 0.1, said)
+        return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
     if alike < MOVES_ALIKE:
         return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
     if len(holding) < 2 and len(evidence) > 1:
@@ -89,11 +97,20 @@ def judged(evidence: Sequence[Evidence]) -> Judged:
     return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
 
 
-def _alike(one: Evidence) -> float:
-    """Of what moves, the share that is the same: at both moments, or at this one where the whole picture moves."""
-    if not one.moving:
-        return 0.0
-    return (one.moving_now if one.moving >= ALL_MOVES * one.told else one.moving_same) / one.moving
+def _alike(evidence: Sequence[Evidence]) -> float:
+    """Of what moves in all pairs together, the share that is the same.
+
+    Pooled: one pair in which little moves, or in which what moves happens to agree, does not carry a span.
+    """
+    moving = sum(one.moving for one in evidence)
+    return sum(one.moving_same for one in evidence) / moving if moving else 0.0
+
+
+def _before_one_ground(evidence: Sequence[Evidence]) -> bool:
+    """Whether the camera stands, and of what moves before it nothing agrees but where the ground shows again."""
+    moving, both = sum(one.moving for one in evidence), sum(one.moving_both for one in evidence)
+    told = sum(one.told for one in evidence)
+    return moving < ALL_MOVES * told and both < MOVES_OTHERWISE * moving
 
 
 def _of_a_still(evidence: Sequence[Evidence], score: float, agrees: str) -> Judged:

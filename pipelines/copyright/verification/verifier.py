@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.copyright.claims import Match, ReferenceMatch, Shown, together
 from pipelines.copyright.verification.features import FeatureCache
-from pipelines.copyright.verification.judged import Verdict
+from pipelines.copyright.verification.judged import LIKELY, Verdict
 from pipelines.copyright.verification.stills import Stills
 from pipelines.copyright.verification.verify import Verification, verify
 from pipelines.risk.evidence import webp
@@ -20,6 +20,8 @@ VERIFY_STAGE = "verify"  # as busy times call it
 LEFT = 0.2  # the score of a span that was not looked at because too many before it were not the same
 MOST_REFUTED = 8  # spans of one upload, after which the rest of its nominations is left
 MOST_SPANS = 40  # of one upload
+COMMON = 4  # references that hold one stretch of the upload, from which it is common to them
+PART = 0.5  # of a reference, of a stretch
 HALF = 0.5  # of what the descriptor says that counts beside a verification
 
 
@@ -45,8 +47,23 @@ class Verifier:
             refuted += found.verdict is Verdict.REFUTED
             if found.verdict is not Verdict.REFUTED:
                 kept.append(self._scored(upload, one, found))
+        kept = [self._doubted_if_common(one, kept) for one in kept]
         self.seconds += time.perf_counter() - began
         return kept
+
+    def _doubted_if_common(self, one: ReferenceMatch, kept: Sequence[ReferenceMatch]) -> ReferenceMatch:
+        """Doubt what many references hold as a part of them: an intro, a card, a stock shot says not whose it is."""
+        many = {other.reference for other in kept if _shows_the_same(one, other)}
+        if len(many) < COMMON or not self._is_part(one):
+            return one
+        why = f"the same picture is in {len(many)} references: common to them, and so nobody's alone"
+        score = min(one.match.score, LIKELY)
+        return replace(one, match=replace(one.match, score=score, verified=Verdict.IN_DOUBT.value, reason=why))
+
+    def _is_part(self, one: ReferenceMatch) -> bool:
+        """Whether a span is less than half of the reference; one content may be in a bank many times, as a whole."""
+        length = float(self._theirs(one.reference).frame_ms[-1])
+        return one.match.ref_end_ms - one.match.ref_start_ms < PART * length
 
     def _scored(self, upload: int, one: ReferenceMatch, found: Verification) -> ReferenceMatch:
         match = replace(one.match, score=score_of(one.match, found), verified=found.verdict.value, reason=found.reason)
@@ -69,6 +86,15 @@ def score_of(match: Match, found: Verification) -> float:
     if found.verdict is Verdict.VERIFIED:
         return together([found.score, HALF * match.score])
     return min(match.score, found.score)
+
+
+def _shows_the_same(one: ReferenceMatch, other: ReferenceMatch) -> bool:
+    """Whether both are verified and lie on one stretch of the upload."""
+    if {one.match.verified, other.match.verified} != {Verdict.VERIFIED.value}:
+        return False
+    both = min(one.match.end_ms, other.match.end_ms) - max(one.match.start_ms, other.match.start_ms)
+    longest = max(match.end_ms - match.start_ms for match in (one.match, other.match))
+    return both >= PART * longest
 
 
 def _left(one: ReferenceMatch) -> ReferenceMatch:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipelines.copyright.claims import Match
 from pipelines.copyright.verification.features import FeatureCache, Picture
 from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
+from pipelines.copyright.verification.lasting import Look, lasting
 from pipelines.copyright.verification.motion import Pair, moving
 from pipelines.copyright.verification.pairs import Moment, chosen
 from pipelines.copyright.verification.placement import applied
@@ -62,7 +63,8 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
         for one in moments
     ]
     found = _laid_all(pictures)
-    said = judged(_evidence(found, pictures))
+    looks = _looks(found, pictures)
+    said = judged(_evidence(looks), lasting(looks))
     pairs = [
         _pair(one, moment, upload, reference, *pair)
         for one, moment, pair in zip(found, moments, pictures, strict=True)
@@ -97,29 +99,33 @@ def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
     return found
 
 
-def _evidence(found: Sequence[Laid | None], pictures: Sequence[Pair]) -> list[Evidence]:
-    """What each moment that was laid shows, held against another one."""
-    known = [at for at in range(len(found)) if found[at]]
-    if not known:
-        return [Evidence()]
-    return [_of_moment(found, pictures, at, known[(number + 1) % len(known)]) for number, at in enumerate(known)]
+def _looks(found: Sequence[Laid | None], pictures: Sequence[Pair]) -> list[Look]:
+    """What moves in each moment that was laid, against the next one that was."""
+    known = [(at, one) for at, one in enumerate(found) if one]
+    return [
+        _look(one, later, pictures, at, other)
+        for (at, one), (other, later) in zip(known, [*known[1:], *known[:1]], strict=True)
+    ]
 
 
-def _of_moment(found: Sequence[Laid | None], pictures: Sequence[Pair], at: int, other: int) -> Evidence:
-    one, later = found[at], found[other]
-    if one is None or later is None:
-        return Evidence()
-    blocks = one.blocks
+def _look(one: Laid, later: Laid, pictures: Sequence[Pair], at: int, other: int) -> Look:
     if other == at:
-        other = at + 1 if at + 1 < len(found) else max(0, at - 1)
-    ours, theirs = moving(blocks, pictures[at], pictures[other])
+        other = at + 1 if at + 1 < len(pictures) else max(0, at - 1)
+    return Look(one.blocks, *moving(one.blocks, pictures[at], pictures[other]), later.blocks)
+
+
+def _evidence(looks: Sequence[Look]) -> list[Evidence]:
+    """What each moment that was laid shows."""
+    return [_of_moment(look) for look in looks] or [Evidence()]
+
+
+def _of_moment(look: Look) -> Evidence:
+    blocks, ours, theirs = look.blocks, look.ours, look.theirs
     moves = (ours | theirs) & blocks.told
-    alike = moves & blocks.same
-    if len(later.blocks.told) == len(blocks.told):
-        alike &= later.blocks.same
     foreign = blocks.other & (ours | ~theirs)  # a caption stays where all else moves
-    sames = blocks.same, blocks.same & blocks.rich
-    counts = blocks.told, *sames, foreign, moves, alike, moves & blocks.same
+    alike = moves & blocks.same
+    both = alike & look.later.same if len(look.later.told) == len(blocks.told) else alike
+    counts = blocks.told, blocks.same, blocks.same & blocks.rich, foreign, moves, alike, both
     return Evidence(*(int(which.sum()) for which in counts))
 
 

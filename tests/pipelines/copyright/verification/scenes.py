@@ -89,6 +89,17 @@ def news(desk: int, presenter: int, story: int, words: Sequence[str]) -> list[Fr
     return frames
 
 
+def plate(seed: int, words: str) -> list[Frame]:
+    """A name on a plate before a picture that a hand-held camera drifts over."""
+    frames = []
+    for second in range(SECONDS):
+        whole = world(seed)[:400, :600].copy()
+        whole[120:190, 150:390] = (250, 250, 245)
+        whole = written(whole, [words], 52, 165, 122, INK)
+        frames.append(whole[3 * second : 3 * second + HEIGHT, 5 * second : 5 * second + WIDTH])
+    return frames
+
+
 def place(seed: int, side: float) -> list[Frame]:
     """One front of a house: `side` says from where, -1 to 1; what stands before it is another thing each time."""
     front = cv2.resize(world(seed, 600, 900), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)

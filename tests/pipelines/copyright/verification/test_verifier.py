@@ -9,8 +9,9 @@ from pipelines.copyright.claims import Match, ReferenceMatch, claims
 from pipelines.copyright.verification import verifier as module
 from pipelines.copyright.verification.features import features_of
 from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
+from pipelines.copyright.verification.lasting import Lasting
 from pipelines.copyright.verification.placement import matched
-from pipelines.copyright.verification.stills import NO_STILLS
+from pipelines.copyright.verification.stills import NO_STILLS, Stills
 from pipelines.copyright.verification.verifier import LEFT, Verifier
 from tests.pipelines.copyright.verification.scenes import SECONDS, film, stills, world
 
@@ -52,6 +53,28 @@ def test_no_more_than_so_many_twins_are_looked_at_and_the_rest_says_so(monkeypat
     assert kept[0].match.reason.startswith("not looked at: of this upload ")
 
 
+def in_a_longer(other: int) -> Stills:
+    """A reference in which the film is a part, at its beginning."""
+    frames = [*film(1), *film(20 + other), *film(40 + other), *film(60 + other)]
+    return stills(frames)
+
+
+def test_what_many_references_begin_with_is_nobodys_alone():
+    with_intro = [in_a_longer(number) for number in range(4)]
+    three = verifier(*with_intro)(0, [nominated(n) for n in range(3)])
+    four = verifier(*with_intro)(0, [nominated(n) for n in range(4)])
+
+    assert {one.match.verified for one in three} == {"verified"}
+    assert {(one.match.verified, one.match.score) for one in four} == {("in_doubt", LIKELY)}
+    assert four[0].match.reason.startswith("the same picture is in 4 references")
+
+
+def test_but_what_is_there_many_times_as_a_whole_is_a_copy():
+    kept = verifier(FILM, FILM, FILM, FILM, FILM)(0, [nominated(n) for n in range(5)])
+
+    assert {one.match.verified for one in kept} == {"verified"}
+
+
 def test_the_time_it_took_is_counted():
     one = verifier(FILM)
     one(0, [nominated(0)])
@@ -87,14 +110,14 @@ class TestJudged:
     @pytest.mark.parametrize(
         ("evidence", "verdict", "reason"),
         [
-            (Evidence(100, 95, 90, 0, 100, 90, 95), Verdict.VERIFIED, "95% of the detail agrees, 95% of what moves"),
-            (Evidence(100, 10, 10, 60, 100, 5, 10), Verdict.REFUTED, "another picture of the same kind"),
-            (Evidence(100, 70, 60, 20, 30, 1, 6), Verdict.REFUTED, "same scene or layout, other content"),
-            (Evidence(100, 85, 80, 8, 90, 70, 80), Verdict.IN_DOUBT, "same layout, other text or detail"),
-            (Evidence(40, 40, 40, 0, 0, 0, 0), Verdict.VERIFIED, "100% of the detail agrees of a picture that stays"),
-            (Evidence(40, 33, 33, 3, 0, 0, 0), Verdict.IN_DOUBT, "same layout, other text or detail"),
-            (Evidence(40, 20, 20, 12, 0, 0, 0), Verdict.REFUTED, "same layout, other text or detail"),
-            (Evidence(40, 40, 0, 0, 0, 0, 0), Verdict.REFUTED, "too plain to be anybody's"),
+            (Evidence(100, 95, 90, 0, 100, 95), Verdict.VERIFIED, "95% of the detail agrees, 95% of what moves"),
+            (Evidence(100, 10, 10, 60, 100, 10), Verdict.REFUTED, "another picture of the same kind"),
+            (Evidence(100, 70, 60, 20, 30, 3), Verdict.REFUTED, "same scene or layout, other content"),
+            (Evidence(100, 70, 60, 20, 30, 5), Verdict.IN_DOUBT, "same scene or layout, other content"),
+            (Evidence(40, 40, 40, 0, 0, 0), Verdict.VERIFIED, "100% of the detail agrees of a picture that stays"),
+            (Evidence(40, 33, 33, 3, 0, 0), Verdict.IN_DOUBT, "same layout, other text or detail"),
+            (Evidence(40, 20, 20, 12, 0, 0), Verdict.REFUTED, "same layout, other text or detail"),
+            (Evidence(40, 40, 0, 0, 0, 0), Verdict.REFUTED, "too plain to be anybody's"),
             (Evidence(), Verdict.REFUTED, "another picture of the same kind"),
         ],
     )
@@ -104,7 +127,29 @@ class TestJudged:
         assert (found.verdict, found.reason.startswith(reason)) == (verdict, True), found.reason
 
     def test_one_moment_that_holds_of_three_is_a_doubt(self):
-        good, bad = Evidence(100, 95, 90, 0, 100, 90, 95), Evidence(100, 5, 5, 0, 100, 0, 5)
+        good, bad = Evidence(100, 95, 90, 0, 100, 95), Evidence(100, 5, 5, 0, 100, 5)
 
         assert judged([good, bad, bad]).verdict is Verdict.IN_DOUBT
         assert judged([good, good, bad]).verdict is Verdict.VERIFIED
+
+    def test_a_pair_in_which_little_moves_does_not_carry_the_others(self):
+        """A studio: where almost nothing moved all of it agrees; elsewhere the speaker is another."""
+        calm, lively = Evidence(100, 78, 70, 3, 4, 4), Evidence(100, 70, 60, 5, 28, 1)
+
+        assert judged([calm, lively, lively]).verdict is not Verdict.VERIFIED
+
+    @pytest.mark.parametrize(
+        ("other", "verdict"),
+        [
+            (Lasting(150, 2, 2), Verdict.VERIFIED),  # a flaw
+            (Lasting(150, 6, 2), Verdict.VERIFIED),  # flaws here and there
+            (Lasting(150, 6, 4), Verdict.IN_DOUBT),  # a name on a plate
+            (Lasting(150, 18, 18), Verdict.IN_DOUBT),  # a plate, or a picture laid over a copy
+            (Lasting(150, 30, 9), Verdict.REFUTED),  # other furniture all over the room
+        ],
+    )
+    def test_what_is_another_at_every_moment_weighs_by_what_adjoins(self, other, verdict):
+        assert judged([Evidence(150, 125, 110, 6, 140, 120)] * 3, other).verdict is verdict
+
+    def test_and_refutes_where_what_moves_disagrees_too(self):
+        assert judged([Evidence(150, 110, 90, 9, 40, 8)] * 3, Lasting(150, 6, 4)).verdict is Verdict.REFUTED

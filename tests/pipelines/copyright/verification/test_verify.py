@@ -26,6 +26,7 @@ from tests.pipelines.copyright.verification.scenes import (
     film,
     flat,
     gradient,
+    plate,
     stills,
     world,
     written,
@@ -153,6 +154,16 @@ def test_a_twin_is_refuted(twin, cache):
 
     assert found.verdict is Verdict.REFUTED, found.reason
     assert "%" in found.reason
+
+
+def test_another_name_on_the_same_plate_is_no_copy(cache):
+    """A few blocks differ, side by side at every moment, while the camera drifts over all the rest."""
+    ours = stills(plate(11, "Mill Lane"))
+
+    assert verify(ours, stills(plate(11, "Mill Lane")), LINE, cache).verdict is Verdict.VERIFIED
+    other = verify(ours, stills(plate(11, "High Rd 7")), LINE, cache)
+    assert other.verdict is Verdict.IN_DOUBT
+    assert "another at every moment" in other.reason
 
 
 @pytest.mark.parametrize("phase", [0.2, 0.5])
