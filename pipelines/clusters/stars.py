@@ -58,7 +58,6 @@ class _Grouping:
     def __init__(self, pairs: Mapping[tuple[int, int], float], given: Sequence[Star], compare: Compare) -> None:
         self.open: dict[int, dict[int, float]] = {}
         self.heap: list[tuple[int, float, int]] = []  # contents by how many of their pairs are open
-        self.joined: dict[int, set[int]] = {}  # medoid -> members of its stars
         self.settled: set[tuple[int, int]] = set()  # (medoid, member) of some star
         self.counting = False  # whether the heap is in use
         for (one, other), score in sorted(pairs.items()):
@@ -66,9 +65,7 @@ class _Grouping:
         self.stars = [Star(one.medoid, one.core_ms, dict(one.members), one.id) for one in given]
         self.given = {star.medoid: star for star in reversed(self.stars)}
         self.compare = compare
-        self.known: dict[tuple[int, int], Link | None] = {  # (medoid, other) -> what they share
-            (star.medoid, other): link for star in self.stars for other, link in star.members.items()
-        }
+        self.known: dict[tuple[int, int], Link | None] = {}  # (medoid, other) -> what they share
 
     def run(self) -> list[Star]:
         """Grow what there is, then the best-connected contents, until no pair is open."""
@@ -82,7 +79,7 @@ class _Grouping:
             found = heapq.heappop(self.heap)
             now = self._place(found[2])
             if now == found and now[0]:
-                self._settle(now[2], sorted(self.open[now[2]]))
+                self._around(now[2], sorted(self.open[now[2]]))
             elif now[0]:
                 heapq.heappush(self.heap, now)
         return without_parts(self.stars)
@@ -91,27 +88,15 @@ class _Grouping:
         near = self.open.get(one, {})
         return -len(near), -sum(near.values()), one
 
-    def _settle(self, one: int, near: Sequence[int]) -> None:
-        """Settle a content's open pairs: with each medoid around that one, whose members it may share more with."""
-        medoids = self.joined.keys() & set(near)
-        for medoid in sorted(medoids):
-            self._around(medoid, [one])
-        if left := sorted(self.open.get(one, {}).keys() & (set(near) - medoids)):
-            self._around(one, left)
-
     def _around(self, medoid: int, near: Sequence[int]) -> None:
-        """Settle some open pairs of one content; whoever was found to share the same stretch before comes in too."""
+        """Settle every open pair of one content."""
         links = self._ask(medoid, near)
         for other in near:
             self._close(medoid, other)
         left = set(links)
-        known = {
-            other: link for other in sorted(self.joined.get(medoid, ())) if (link := self.known.get((medoid, other)))
-        }
         while left:
             core_ms = best_core(links, left)
-            every = {**known, **links}
-            star = Star(medoid, core_ms, {other: link for other, link in every.items() if covers(link, core_ms)})
+            star = Star(medoid, core_ms, {other: link for other, link in links.items() if covers(link, core_ms)})
             left -= star.members.keys()
             self._close_within(star)
             self._grow(star)
@@ -168,7 +153,6 @@ class _Grouping:
         """Settle the pairs within a star, or those of its new members."""
         inside = star.contents
         self.settled |= {(star.medoid, other) for other in (star.members if news is None else news)}
-        self.joined.setdefault(star.medoid, set()).update(star.members)
         for one in star.contents if news is None else news:
             for other in [other for other in self.open.get(one, ()) if other in inside]:
                 self._close(one, other)

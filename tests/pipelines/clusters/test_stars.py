@@ -181,11 +181,3 @@ def test_parts_of_another_star_go():
     stars = [Star(0, (0, 1), {1: same, 2: same}), Star(1, (0, 1), {2: same}), Star(2, (0, 1), {0: same, 1: same})]
 
     assert without_parts(stars) == stars[:1]
-
-
-def test_an_excerpt_is_with_every_copy_of_what_it_is_cut_from_though_only_one_was_nominated():
-    """The copies are one group by all that they share; the excerpt shares too little of that, and more with both."""
-    films = Films([("x", 0, 20)], [("x", 0, 20)], [("x", 0, 12), ("y", 0, 8)])
-
-    assert grouped(films, pairs={(0, 1): 0.9, (0, 2): 0.5}) == [[0, 1, 2]]
-    assert grouped(films, pairs={(0, 1): 0.9, (1, 2): 0.5}) == [[0, 1, 2]]
