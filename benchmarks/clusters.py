@@ -1,13 +1,13 @@
-"""Clusters of reposts: a million clips from nothing and one in a hundred more, chains, and the copy corpus's uploads.
+"""Clusters of reposts: a million clips from nothing and one in a hundred more, chains, and a night of real uploads.
 
 The clips are synthetic, with planted copies, one clip copied two thousand times, and a thousand chains in which A holds
 a part of B and B a part of C: see `benchmarks/reposts/planted.py`. Comparing two contents is not part of that cost, but
-their number is. The pairs are those of the copy benchmark's uploads, held to its `pairs.csv`, where it is built.
+their number is. The pairs are those of a night over real uploads (`benchmarks/reposts/uploads.py`), of the split on
+which nothing was fitted.
 """
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.copy_detection import sources_for
 from benchmarks.registry import Result
+from benchmarks.reposts.night import Pairs, measured
 from benchmarks.reposts.planted import planted
 from benchmarks.reposts.runs import build, recall_of, spread
 from jobs import progress
@@ -25,26 +27,32 @@ from model_registry.home import home
 
 MILLION, FEW = 1_000_000, 100_000
 SHARE = 0.01  # of all contents comes later
-WANTED_SHARE = 0.3  # of the shorter upload that two share, to be a pair that has to be found
+SPLIT = "report"  # of the uploads; thresholds were fitted on the other
 NOTES = (
     "`add_cost` is the time on all cores of taking in one content in a hundred, over that of building everything, each "
     "from files to files; `cost_10x` that of a million clips over a hundred thousand.",
     "A pair of uploads is true from a share of 0.3 of the shorter one on; pairs that share less count neither way.",
 )
-CORPUS = "benchmarks/copies"  # under NIGHTJAR_HOME: queries, pairs.csv and the clusters of a night over them
 
 
-def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - clips are made, uploads are the corpus's
+def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - the same each time
     """Measure each size in a process of its own, so that peaks of memory are its own."""
     few, many = _measured(FEW), _measured(MILLION)
     metrics = {name: [value] for name, value in many.items()}
     metrics |= {"cost_10x": [many["build_cpu_s"] / few["build_cpu_s"]]}
-    found = corpus_pairs(home() / CORPUS)
-    absent = f"there is no pairs.csv with clusters.parquet in {home() / CORPUS}"
-    unmeasured = {} if found else {"pair_recall": absent, "pair_precision": absent}
-    if found:
-        metrics |= {"pair_recall": [found[0]], "pair_precision": [found[1]]}
-    return Result(metrics, {"clips": MILLION, "few": FEW, "share_later": SHARE}, NOTES, unmeasured=unmeasured)
+    pairs, excerpts = measured(sources_for(videos, 0), home() / "benchmarks" / "reposts" / SPLIT, SPLIT)
+    metrics |= {"pair_recall": [pairs.recall()], "pair_precision": [pairs.precision]}
+    metrics |= {"excerpt_recall": [pairs.recall(excerpts)]}
+    setup = {"clips": MILLION, "few": FEW, "share_later": SHARE, "pairs": len(pairs.true), "told": len(pairs.told)}
+    return Result(metrics, setup, [*NOTES, *_wrong(pairs)])
+
+
+def _wrong(pairs: Pairs) -> list[str]:
+    """Which pairs were missed, and which stand in one cluster and share nothing."""
+    kinds = {"Missed": pairs.true - pairs.told, "False": pairs.false}
+    return [
+        f"{kind}: {', '.join(' and '.join(pair) for pair in sorted(found))}." for kind, found in kinds.items() if found
+    ]
 
 
 def _measured(contents: int) -> dict[str, float]:
@@ -83,28 +91,6 @@ def measure(contents: int) -> dict[str, float]:
         "chains_spread": max(found["build_chains_spread"], found["add_chains_spread"]),
         "peak_mb": int(status["VmHWM"].split()[0]) / 1024,
     }
-
-
-def corpus_pairs(folder: Path) -> tuple[float, float] | None:
-    """Return recall and precision of pairs by a clusters.parquet beside a corpus's pairs.csv; None without them."""
-    import pyarrow.parquet as pq
-
-    if not ((folder / "pairs.csv").exists() and (folder / "clusters.parquet").exists()):
-        return None
-    with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
-        shares = {tuple(sorted((row["query"], row["other"]))): float(row["share"]) for row in csv.DictReader(file)}
-    return pair_quality(pq.read_table(folder / "clusters.parquet").to_pylist(), shares)
-
-
-def pair_quality(rows: Sequence[dict[str, object]], shares: dict[tuple[str, ...], float]) -> tuple[float, float]:
-    """Recall and precision of the pairs that stand in one cluster; `shares` says of pairs of ids what they share."""
-    groups: dict[str, set[str]] = {}
-    for row in rows:
-        groups.setdefault(str(row["cluster_id"]), set()).add(str(row["video_id"]))
-    told = {(a, b) for group in groups.values() for a in group for b in group if a < b}
-    true = {pair for pair, share in shares.items() if share >= WANTED_SHARE}
-    right, wrong = len(told & true), sum(shares.get(pair, 0.0) <= 0 for pair in told)
-    return right / max(1, len(true)), right / max(1, right + wrong)
 
 
 if __name__ == "__main__":

@@ -57,10 +57,10 @@ def run(videos: Sequence[Path], repeat: int) -> Result:
     """Build `repeat` draws and mark every system; the same draw gives the same numbers."""
     cache = home() / "benchmarks" / "copies"
     ours: Ours = importlib.import_module("benchmarks.copies.ours").ours  # Ray, only where it runs
-    return measure(lambda draw: _sources(videos, draw), cache, "default", ours, repeat)
+    return measure(lambda draw: sources_for(videos, draw), cache, "default", ours, repeat)
 
 
-def _sources(videos: Sequence[Path], draw: int) -> list[Source]:
+def sources_for(videos: Sequence[Path], draw: int) -> list[Source]:
     """All footage of the folder with a `manifest.csv` that holds the videos, or the videos themselves."""
     shared = Path(os.path.commonpath([video.absolute() for video in videos]))
     folder = next((folder for folder in (shared, *shared.parents) if (folder / "manifest.csv").exists()), None)

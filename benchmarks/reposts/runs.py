@@ -15,7 +15,8 @@ from pipelines.clusters.identity import Earlier, names
 from pipelines.clusters.night import taken_up
 from pipelines.clusters.nominate import nominate
 from pipelines.clusters.stars import Star, group
-from pipelines.clusters.store import Stored, StoredStar, vectors_of
+from pipelines.clusters.store import Stored, StoredStar
+from pipelines.clusters.vector_table import vectors_of
 from pipelines.clusters.windows import Clip, Vectors
 
 
@@ -34,9 +35,9 @@ def build(planted: Planted, new: NDArray[np.bool_], folder: Path) -> Run:
     stored = Stored(folder)
     stored.keep_vectors(part(planted.vectors, new))
     vectors = vectors_of([stored.vectors()], DIMENSIONS)
-    covered, base = stored.covered() or {}, stored.stars()
+    covered, base = stored.covered(), stored.stars()
     numbers = np.array([int(name, 16) for name in vectors.contents])
-    fresh = np.array([name not in covered for name in vectors.contents], np.bool_)
+    fresh = ~covered.among(vectors.contents) if covered else np.ones(len(vectors.contents), np.bool_)
     found = nominate(vectors, fresh, np.zeros(len(vectors), np.bool_))
     given, pairs = taken_up(base, vectors.contents)
     pairs |= found.pairs
@@ -47,7 +48,7 @@ def build(planted: Planted, new: NDArray[np.bool_], folder: Path) -> Run:
 
     stars = group(pairs, given, compare)  # type: ignore[arg-type]
     named = _named(stars, vectors.contents, base)
-    stored.keep_stars(named, dict.fromkeys(vectors.contents, ()))
+    stored.keep_stars(named, vectors.contents, {})
     return Run(stars, time.perf_counter() - began, time.process_time() - cpu)
 
 

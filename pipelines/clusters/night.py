@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +20,10 @@ from pipelines.clusters.members import CLUSTERS, NAME
 from pipelines.clusters.nominate import by_sound, nominate
 from pipelines.clusters.pictures import look_at_stills
 from pipelines.clusters.stars import Star, group
-from pipelines.clusters.store import Stored, StoredStar, table_of, vectors_of
+from pipelines.clusters.store import Covered, Stored, StoredStar
 from pipelines.clusters.table import rows_of
 from pipelines.clusters.uploads import Upload, in_order
+from pipelines.clusters.vector_table import table_of, vectors_of
 from pipelines.clusters.windows import Vectors, clip_of
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.space import Space
@@ -88,10 +90,10 @@ class Clustering:
         before = earlier_clusters(nights)
         vectors = vectors_of([self._described(one) for one in nights], self.space.dimensions)
         contents = Contents.of(nights, vectors.contents)
-        base, covered = ([], {}) if self.rebuild else self._base(nights)
-        new = np.array([one not in covered for one in vectors.contents], np.bool_)
+        base, covered = ([], None) if self.rebuild else self._base(nights)
+        new = ~covered.among(vectors.contents) if covered else np.ones(len(vectors.contents), np.bool_)
         self.advance("comparing", 0, int(new.sum()))
-        found = nominate(vectors, new, _stopped_before(vectors, covered))
+        found = nominate(vectors, new, _stopped_before(vectors, covered.stopped if covered else {}))
         given, pairs = taken_up(base, vectors.contents)
         pairs |= found.pairs
         pairs |= dict.fromkeys(self._by_sound(vectors, contents, new), 0.0)
@@ -133,12 +135,12 @@ class Clustering:
                 stored.keep_vectors(vectors)
         return pa.concat_tables(tables)
 
-    def _base(self, nights: Sequence[NightUploads]) -> tuple[list[StoredStar], dict[str, list[int]]]:
+    def _base(self, nights: Sequence[NightUploads]) -> tuple[list[StoredStar], Covered | None]:
         """What the last run ended with: that of tonight, or else of the newest night that has one."""
         for one in nights:
             if (covered := self._stored(one).covered()) is not None:
                 return self._stored(one).stars(), covered
-        return [], {}
+        return [], None
 
     def _read(self, contents: Contents, wanted: Sequence[int]) -> dict[int, Fingerprint]:
         """Fingerprints by number, within the space."""
@@ -184,11 +186,11 @@ class Clustering:
 
     def _keep(self, named: Sequence[StoredStar], vectors: Vectors, stopped: NDArray[np.bool_]) -> None:
         first = np.searchsorted(vectors.owner, np.arange(len(vectors.contents)))
-        covered: dict[str, list[int]] = {name: [] for name in vectors.contents}
+        places: dict[str, list[int]] = {}
         for row in np.flatnonzero(stopped).tolist():
             owner = int(vectors.owner[row])
-            covered[vectors.contents[owner]] = [*covered[vectors.contents[owner]], row - int(first[owner])]
-        self._stored(self.night).keep_stars([one for one in named if one.members], covered)
+            places.setdefault(vectors.contents[owner], []).append(row - int(first[owner]))
+        self._stored(self.night).keep_stars([one for one in named if one.members], vectors.contents, places)
 
     def _rows(self, named: Sequence[StoredStar], nights: Sequence[NightUploads]) -> list[dict[str, Any]]:
         """Rows of the clusters that have an upload of tonight."""
@@ -231,13 +233,12 @@ def taken_up(base: Sequence[StoredStar], contents: Sequence[str]) -> tuple[list[
     return stars, pairs
 
 
-def _stopped_before(vectors: Vectors, covered: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
-    stopped = np.zeros(len(vectors), np.bool_)
-    first = np.searchsorted(vectors.owner, np.arange(len(vectors.contents)))
-    for number, name in enumerate(vectors.contents):
-        if places := covered.get(name):
-            stopped[first[number] + np.array(places)] = True
-    return stopped
+def _stopped_before(vectors: Vectors, stopped: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
+    found = np.zeros(len(vectors), np.bool_)
+    for name in stopped.keys() & set(vectors.contents) if stopped else ():
+        first = np.searchsorted(vectors.owner, bisect_left(vectors.contents, name))
+        found[first + np.array(stopped[name], np.int64)] = True
+    return found
 
 
 def _stretches(vectors: Vectors, stopped: NDArray[np.bool_]) -> dict[int, list[tuple[int, int]]]:

@@ -1,39 +1,31 @@
 """What a night keeps so that the next one need not compare again: vectors, and the stars with what their members share.
 
-It lies in the night's features, which go with it: FOLDER/<format>-<space>/. Files appear whole; `stars` is the last, so
-that a killed run is done again from its vectors on.
+It lies in the night's features, which go with it: FOLDER/<format>-<space>/. Files appear whole. `stars.parquet` is the
+last and names the files of compared contents that it goes with, so that a killed run is done again from its vectors on.
+A run that adds contents writes a file of those; one that compares fewer than the run before writes all of them anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.clusters.links import Basis, Link, Stretch
-from pipelines.clusters.windows import Clip, Vectors
+from pipelines.clusters.vector_table import VECTORS, table_of
+from pipelines.clusters.windows import Vectors
 from pipelines.copyright.picture.space import Space
 from pipelines.pieces import new_piece
 from pipelines.places import Place, each, exists, listed, make, read_table, write_table
-from pipelines.rows import PDQ_BYTES
 
 FOLDER = "clusters"
-FORMAT = 1
-VECTORS = pa.schema(  # one row a vector, in order of content and time: the whole, then its windows
-    [
-        ("content_sha256", pa.string()),
-        ("whole", pa.bool_()),  # null of a content that has no vector
-        ("start_ms", pa.int64()),
-        ("end_ms", pa.int64()),
-        ("vector", pa.large_binary()),  # float16 [D], little-endian
-        ("pdq", pa.large_binary()),  # [32]
-        ("hashed", pa.bool_()),
-    ]
-)
+FORMAT = 2  # 1 wrote every compared content each time
 STRETCH = pa.struct(
     [
         ("form", pa.string()),
@@ -62,6 +54,20 @@ COVERED = pa.schema(
         ("stopped", pa.list_(pa.int32())),  # places of its vectors that join nobody; null: none
     ]
 )
+FILES = b"covered"  # in the metadata of stars.parquet: names of the files of COVERED, the oldest first
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Contents that were compared with each other."""
+
+    contents: pa.ChunkedArray  # hashes, in any order, each once or more
+    stopped: Mapping[str, Sequence[int]]  # of some, the places of vectors that join nobody
+    files: tuple[str, ...] = ()  # that say so
+
+    def among(self, contents: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of some contents were."""
+        return np.asarray(pc.is_in(pa.array(contents, pa.string()), value_set=self.contents))
 
 
 @dataclass(frozen=True)
@@ -101,89 +107,56 @@ class Stored:
         make(self.folder)
         write_table(self.folder / f"vectors-{new_piece()}.parquet", table_of(vectors))
 
-    def covered(self) -> dict[str, list[int]] | None:
-        """Return the contents that were compared, each with the places of what stopped; None where no run ended."""
-        if not (exists(self.folder / "stars.parquet") and exists(self.folder / "covered.parquet")):
+    def covered(self) -> Covered | None:
+        """Return what was compared; None where no run ended."""
+        path = self.folder / "stars.parquet"
+        if not exists(path):
             return None
-        table = read_table(self.folder / "covered.parquet", schema=COVERED)
-        found: dict[str, list[int]] = {name: [] for name in table["content_sha256"].to_pylist()}
+        files = tuple(name for name in read_table(path).schema.metadata[FILES].decode().split() if name)
+        tables = each(lambda path: read_table(path, schema=COVERED), [self.folder / name for name in files])
+        table = pa.concat_tables([COVERED.empty_table(), *tables])
         some = table.filter(table["stopped"].is_valid())
-        return found | dict(zip(*(some[name].to_pylist() for name in COVERED.names), strict=True))
+        stopped = dict(zip(*(some[name].to_pylist() for name in COVERED.names), strict=True))
+        return Covered(table["content_sha256"], stopped, files)
 
     def stars(self) -> list[StoredStar]:
         """Return the stars that the last run ended with."""
         path = self.folder / "stars.parquet"
         return _stars(read_table(path, schema=STARS)) if exists(path) else []
 
-    def keep_stars(self, stars: Iterable[StoredStar], covered: Mapping[str, Sequence[int]]) -> None:
-        """Write what a run ended with, `covered` first."""
+    def keep_stars(
+        self, stars: Iterable[StoredStar], contents: Sequence[str], stopped: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Write what a run ended with: the contents that it compared, then the stars."""
         make(self.folder)
-        names = sorted(covered)
-        rows = pa.table([names, [list(covered[name]) or None for name in names]], schema=COVERED)
-        write_table(self.folder / "covered.parquet", rows)
-        found = [row for star in stars for row in _star_rows(star)]
-        write_table(self.folder / "stars.parquet", pa.Table.from_pylist(found, STARS))
+        before = self.covered()
+        files, rows = self._to_write(before, contents, stopped)
+        if rows.num_rows:
+            files = (*files, f"covered-{new_piece()}.parquet")
+            write_table(self.folder / files[-1], rows)
+        found = pa.Table.from_pylist([row for star in stars for row in _star_rows(star)], STARS)
+        write_table(self.folder / "stars.parquet", found.replace_schema_metadata({FILES: " ".join(files).encode()}))
+        for name in before.files if before else ():
+            if name not in files:
+                (self.folder / name).unlink()
 
-
-def table_of(vectors: Vectors) -> pa.Table:
-    """VECTORS of some contents, those without a vector too."""
-    clip = vectors.clip
-    columns = [
-        pa.array(vectors.contents, pa.string()).take(pa.array(vectors.owner)),
-        pa.array(vectors.whole),
-        pa.array(clip.start_ms),
-        pa.array(clip.end_ms),
-        _bytes_column(np.ascontiguousarray(clip.vectors_WD, "<f2").view(np.uint8)),
-        _bytes_column(clip.pdq_WB),
-        pa.array(clip.hashed_W),
-    ]
-    bare = sorted(set(range(len(vectors.contents))) - set(vectors.owner.tolist()))
-    rows = [{"content_sha256": vectors.contents[one]} for one in bare]
-    return pa.concat_tables([pa.table(columns, schema=VECTORS), pa.Table.from_pylist(rows, VECTORS)])
-
-
-def vectors_of(tables: Sequence[pa.Table], dimensions: int) -> Vectors:
-    """Undo `table_of` for the union of some tables; of a content that is in several the first counts."""
-    names: dict[str, int] = {}
-    kept = []
-    for table in tables:
-        owners = table["content_sha256"].combine_chunks().dictionary_encode()
-        fresh = [name not in names for name in owners.dictionary.to_pylist()]
-        names |= dict.fromkeys([name for name in owners.dictionary.to_pylist() if name not in names], 0)
-        kept.append(table.filter(pa.array(np.array(fresh, np.bool_)[owners.indices.to_numpy()])))
-    contents = tuple(sorted(names))
-    place = {name: number for number, name in enumerate(contents)}
-    whole = pa.concat_tables([VECTORS.empty_table(), *kept])
-    whole = whole.filter(whole["whole"].is_valid())
-    owners = whole["content_sha256"].combine_chunks().dictionary_encode()
-    numbers = np.array([place[name] for name in owners.dictionary.to_pylist()], np.int64)
-    owner = numbers[owners.indices.to_numpy()] if whole.num_rows else np.zeros(0, np.int64)
-    order = np.argsort(owner, kind="stable")
-    clip = Clip(
-        whole["start_ms"].to_numpy()[order],
-        whole["end_ms"].to_numpy()[order],
-        _bytes_of(whole["vector"], "<f2", dimensions)[order],
-        _bytes_of(whole["pdq"], "u1", PDQ_BYTES)[order],
-        np.asarray(whole["hashed"].to_numpy(), np.bool_)[order],
-    )
-    return Vectors(contents, owner[order], np.asarray(whole["whole"].to_numpy(), np.bool_)[order], clip)
-
-
-def _bytes_column(rows_NB: NDArray[np.uint8]) -> pa.Array:
-    """One binary value a row, over the same memory."""
-    ends = np.arange(len(rows_NB) + 1, dtype=np.int64) * rows_NB.shape[1]
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(rows_NB))]
-    return pa.Array.from_buffers(pa.large_binary(), len(rows_NB), buffers)
-
-
-def _bytes_of(column: pa.ChunkedArray, dtype: str, width: int) -> NDArray[Any]:
-    """Undo `_bytes_column`; every value has `width` numbers."""
-    array = column.combine_chunks()
-    if not len(array):
-        return np.zeros((0, width), dtype)
-    _, ends, data = array.buffers()
-    first, last = np.frombuffer(ends, np.int64)[array.offset :][[0, len(array)]]
-    return np.frombuffer(memoryview(data)[first:last], dtype).reshape(-1, width)
+    def _to_write(
+        self, before: Covered | None, contents: Sequence[str], stopped: Mapping[str, Sequence[int]]
+    ) -> tuple[tuple[str, ...], pa.Table]:
+        """Files that stay, and the rows that they lack: a later row of a content counts."""
+        names = pa.array(contents, pa.string())
+        if before and pc.all(pc.is_in(before.contents, value_set=names)).as_py() is not False:
+            fresh = names.filter(pa.array(~before.among(contents)))
+            new = set(fresh.to_pylist())
+            either = [name for name in before.stopped if name not in stopped] + list(stopped)
+            changed = [name for name in either if list(stopped.get(name, ())) != before.stopped.get(name, [])]
+            changed = sorted(set(changed) - new)
+            names = pa.concat_arrays([fresh, pa.array(changed, pa.string())])
+            files = before.files
+        else:
+            files, changed = (), []
+        none = dict.fromkeys(changed, ())
+        return files, pa.table([names, [stopped.get(name, none.get(name)) for name in names.to_pylist()]], COVERED)
 
 
 def _star_rows(star: StoredStar) -> Iterable[dict[str, Any]]:
@@ -203,16 +176,22 @@ def _star_rows(star: StoredStar) -> Iterable[dict[str, Any]]:
 
 def _stars(table: pa.Table) -> list[StoredStar]:
     members: dict[str, dict[str, Link]] = {}
-    heads: dict[str, dict[str, Any]] = {}
-    for row in table.to_pylist():
-        heads.setdefault(row["cluster_id"], row)
-        own = members.setdefault(row["cluster_id"], {})
-        if row["content_sha256"] is not None:
-            stretches = tuple(Stretch(**one) for one in row["stretches"])
-            own[row["content_sha256"]] = Link(stretches, row["score"], Basis(row["basis"]))
-    return [
-        StoredStar(
-            name, head["founded"], head["medoid_sha256"], (head["core_start_ms"], head["core_end_ms"]), members[name]
-        )
-        for name, head in heads.items()
-    ]
+    heads: dict[str, StoredStar] = {}
+    names = ("cluster_id", "founded", "medoid_sha256", "core_start_ms", "core_end_ms")
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    links = zip(*(table[name].to_pylist() for name in ("content_sha256", "score", "basis")), strict=True)
+    for (id_, founded, medoid, *core), (sha256, score, basis), own in zip(rows, links, _stretches(table), strict=True):
+        if id_ not in heads:
+            members[id_] = {}
+            heads[id_] = StoredStar(id_, founded, medoid, (core[0], core[1]), members[id_])
+        if sha256 is not None:
+            members[id_][sha256] = Link(own, score, Basis(basis))
+    return list(heads.values())
+
+
+def _stretches(table: pa.Table) -> Iterator[tuple[Stretch, ...]]:
+    """The stretches of each row, none of a medoid's."""
+    lists = table["stretches"].combine_chunks()
+    fields = zip(*(column.to_pylist() for column in lists.flatten().flatten()), strict=True)
+    for count in pc.fill_null(pc.list_value_length(lists), 0).to_pylist():
+        yield tuple(Stretch(*one) for one in islice(fields, count))

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pipelines.pieces import Pieces
-from pipelines.risk.evidence import shown_small
 
 BATCH_MS = 4 * 3_600_000  # of video whose stills are read together, some 190 MB
+
+
+def shown_small(picture: bytes) -> bytes:
+    """Shrink a still. Judging that shows no still then loads no library of pictures."""
+    from pipelines.risk.evidence import shown_small as shrunk
+
+    return shrunk(picture)
 
 
 def nearest_pictures(pieces: Pieces, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, bytes]]:

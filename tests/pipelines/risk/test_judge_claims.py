@@ -132,7 +132,7 @@ class TestACopy:
             ("Gambling", "zero_shot_clip@1", 0),
             ("Copyright/Film and TV", "bank@7-abcdef01", 10_000),
         ]
-        assert signals[1]["detail"] == "film solaris, picture 0.75"
+        assert signals[1]["detail"] == "film solaris, picture 0.75, verified"
 
     def test_picture_and_sound_are_one_claim_and_two_segments(self, judged):
         both = [row(SHA, "solaris", form=form, claim_score=0.8) for form in ("Image", "Audio")]

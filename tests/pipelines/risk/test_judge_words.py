@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.copyright import strips
 from pipelines.pieces import Pieces, write_piece
 from pipelines.risk.judge import Night, judge_night
 from pipelines.rows import CONTENTS, MANIFEST
@@ -28,7 +29,8 @@ def hit(text, *, certain):
 
 
 @pytest.fixture
-def night(tmp_path):
+def night(tmp_path, monkeypatch):
+    monkeypatch.setattr(strips, "shown_small", lambda still: still)  # stills are words here
     write_piece(
         tmp_path / "pieces",
         looked_at(
@@ -36,7 +38,7 @@ def night(tmp_path):
                 TALK,
                 said=[(4000, 5000, SURE)],
                 shown=[(8000, 9000, WEAK)],
-                strip={0: b"zero", 4000: b"four", 8000: b"eight"},
+                stills={0: b"zero", 4000: b"four", 8000: b"eight"},
                 duration_ms=10_000,
             ),
             window(QUIET, duration_ms=3000),
