@@ -84,7 +84,10 @@ def fitting(
     seen: dict[str, LabelledLine] = {}
     for lines in [shipped, *(_part(lines, spec, most) for lines in sets)]:
         for line in lines:
-            if (scored := _scored(line.labels, spec)) or not line.labels:
+            scored = _scored(line.labels, spec)
+            if spec.tower and not line.source:  # a label that it does not score is a mistake there, and is refused
+                scored = scored or line.labels
+            if scored or not line.labels:
                 seen.setdefault(line.text, replace(line, labels=scored))
     return list(seen.values())
 
