@@ -25,10 +25,12 @@ ALL_MOVES = 0.75  # share of the blocks: the whole picture moves
 LEAST_MOVING = 4  # blocks a pair from which motion has a say
 HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the claim
 # Share of the moving blocks of all pairs together that agree: below the first it is another, below the second a doubt.
-MOVES_OTHERWISE, MOVES_ALIKE = 0.12, 0.2
+MOVES_OTHERWISE, MOVES_ALIKE = 0.12, 0.35
 OTHER_BLOCKS, OTHER_SHARE = 3, 0.025  # adjoining places that are another at every moment; of all, those that are
 CLEARLY_OTHER = 0.15  # the same, in several parts: nothing that is laid over a copy
 SLOWLY = 0.25  # of what moves: below it, and with such places, it is another
+STANDS, STANDING_ALIKE = 0.4, 0.65  # less of all moves: the camera stands, and so much of what moves has to agree
+MOST_AGREES, ALL_MOVING_ALIKE = 0.5, 0.45  # where less of the detail agrees, so much of what moves has to
 LIKELY, UNLIKELY = (
     0.6,
     0.45,
@@ -90,11 +92,23 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
         if clearly or alike < SLOWLY or _before_one_ground(evidence):
             return Judged(Verdict.REFUTED, 0.1, said)
         return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
-    if alike < MOVES_ALIKE:
+    if alike < _enough(evidence, share):
         return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
     if len(holding) < 2 and len(evidence) > 1:
         return Judged(Verdict.IN_DOUBT, LIKELY, f"only one of {len(evidence)} frames holds: {agrees}")
     return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
+
+
+def _enough(evidence: Sequence[Evidence], share: float) -> float:
+    """How much of what moves has to agree.
+
+    Where the camera stands, the ground agrees with any other day at the same place, and only what moves before it tells.
+    Where it moves with all it shows, two samplings of one film half a second apart agree in part.
+    """
+    moving, told = sum(one.moving for one in evidence), sum(one.told for one in evidence)
+    if moving < STANDS * told:
+        return STANDING_ALIKE
+    return MOVES_ALIKE if share >= MOST_AGREES else ALL_MOVING_ALIKE
 
 
 def _alike(evidence: Sequence[Evidence]) -> float:
