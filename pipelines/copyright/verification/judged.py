@@ -102,7 +102,7 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
 def _enough(evidence: Sequence[Evidence], share: float) -> float:
     """How much of what moves has to agree.
 
-    Where the camera stands, the ground agrees with any other day at the same place, and only what moves before it tells.
+    Where the camera stands, the ground agrees with any other day at the same place: only what moves before it tells.
     Where it moves with all it shows, two samplings of one film half a second apart agree in part.
     """
     moving, told = sum(one.moving for one in evidence), sum(one.told for one in evidence)
