@@ -27,6 +27,8 @@ DIFFERS = 0.5  # correlation below which it is another
 FILLED = 0.9  # share of a block that both pictures must cover
 LEAST_BLOCKS = 6  # that agree, to lay the reference anew
 SMALLEST = 40  # pixels of the shorter side of what is compared
+SMALLER = (1, 2, 4)  # times that both pictures are shrunk, as long as they show too little
+SHOWS = 8  # blocks that show something, from which a picture says enough at its size
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Blocks:
     other: NDArray[np.bool_]  # where both show something, and not the same
     to_upload_23: Affine  # common frame to upload
     to_ref_23: Affine
+    soft: bool = False  # both show so little detail that they were shrunk first
 
     @property
     def shown(self) -> NDArray[np.bool_]:
@@ -80,8 +83,7 @@ def compared(
     frame = _common(upload, reference, placement)
     if frame is None:
         return None
-    sigma = _finest(frame)
-    ours, theirs = _band(frame.ours, sigma), _band(frame.theirs, sigma)
+    ours, theirs, frame = _banded(frame)
     tops, lefts = (side[::every] for side in _grid(frame.filled))
     if not len(tops):
         return None
@@ -95,7 +97,8 @@ def compared(
     rich = _richness(ours)[tops + BLOCK // 2, lefts + BLOCK // 2] >= RICH
     centres = np.stack([lefts + BLOCK / 2 - 0.5, tops + BLOCK / 2 - 0.5], axis=1).astype(np.float64)
     maps = frame.to_upload_23, frame.to_ref_23
-    return Blocks(centres, agreed[:, 1:], agreed[:, 0], spreads[0], spreads[1], rich, foreign, *maps)
+    soft = frame.times > 1
+    return Blocks(centres, agreed[:, 1:], agreed[:, 0], spreads[0], spreads[1], rich, foreign, *maps, soft)
 
 
 def refined(
@@ -134,6 +137,41 @@ class _Frame:
     filled: NDArray[np.bool_]
     to_upload_23: Affine
     to_ref_23: Affine
+    times: int = 1  # that both were shrunk
+
+    def shrunk(self, times: int) -> _Frame | None:
+        """Both, so many times smaller; None where too little is left."""
+        import cv2
+
+        height, width = (side // times for side in self.filled.shape)
+        if min(height, width) < SMALLEST:
+            return None
+        back = np.array([[times, 0, (times - 1) / 2], [0, times, (times - 1) / 2], [0, 0, 1.0]])
+        part = slice(0, height * times), slice(0, width * times)
+        ours, theirs, filled = (
+            np.asarray(cv2.resize(side[part], (width, height), interpolation=cv2.INTER_AREA), np.float32)
+            for side in (self.ours, self.theirs, self.filled.astype(np.float32))
+        )
+        to_upload, to_ref = self.to_upload_23 @ back, self.to_ref_23 @ back
+        return _Frame(ours, theirs, filled > FILLED, to_upload, to_ref, times)
+
+
+def _banded(frame: _Frame) -> tuple[Grey, Grey, _Frame]:
+    """Both band-passed, and the frame they are in: a smaller one where they show too little, as a soft picture does."""
+    for times in SMALLER:
+        smaller = frame if times == 1 else frame.shrunk(times)
+        if smaller is None:
+            break
+        sigma = _finest(smaller)
+        for each in SIGMAS if times > 1 else (sigma,):
+            if each >= sigma:
+                ours, theirs = _band(smaller.ours, each), _band(smaller.theirs, each)
+                tops, lefts = _grid(smaller.filled)
+                shows = np.maximum(_spread(ours)[tops, lefts], _spread(theirs)[tops, lefts]) >= TEXTURED
+                if int(shows.sum()) >= SHOWS:
+                    return ours, theirs, smaller
+    sigma = _finest(frame)
+    return _band(frame.ours, sigma), _band(frame.theirs, sigma), frame
 
 
 def _common(upload: Picture, reference: Picture, placement: Placement) -> _Frame | None:

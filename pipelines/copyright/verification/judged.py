@@ -50,6 +50,7 @@ class Evidence:
     moving: int = 0  # of those told, that show something else at another moment
     moving_same: int = 0  # of these, that are the same
     moving_both: int = 0  # of these, that are the same at the other moment too
+    soft: bool = False  # both show so little detail that they were compared shrunk
 
     @property
     def share(self) -> float:
@@ -81,6 +82,8 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
         return Judged(Verdict.REFUTED, 0.0, f"{what}: {agrees}")
     score = 1 - 1 / (2 + 0.25 * sum(one.same for one in holding) * share)
     if sum(one.moving for one in evidence) < LEAST_MOVING * len(evidence):
+        if any(one.soft for one in evidence):
+            return Judged(Verdict.REFUTED, 0.0, f"too plain to be anybody's: {agrees}, and nothing moves")
         return _of_a_still(evidence, score, agrees)
     alike = _alike(holding)
     moves = f"same scene or layout, other content: {alike:.0%} of what moves agrees"
@@ -103,10 +106,11 @@ def _enough(evidence: Sequence[Evidence], share: float) -> float:
     """How much of what moves has to agree.
 
     Where the camera stands, the ground agrees with any other day at the same place: only what moves before it tells.
-    Where it moves with all it shows, two samplings of one film half a second apart agree in part.
+    Where it moves with all it shows, two samplings of one film half a second apart agree in part. Soft shapes alone
+    are alike sooner than fine detail is.
     """
     moving, told = sum(one.moving for one in evidence), sum(one.told for one in evidence)
-    if moving < STANDS * told:
+    if moving < STANDS * told or any(one.soft for one in evidence):
         return STANDING_ALIKE
     return MOVES_ALIKE if share >= MOST_AGREES else ALL_MOVING_ALIKE
 

@@ -125,8 +125,9 @@ def _of_moment(look: Look) -> Evidence:
     foreign = blocks.other & (ours | ~theirs)  # a caption stays where all else moves
     alike = moves & blocks.same
     both = alike & look.later.same if len(look.later.told) == len(blocks.told) else alike
-    counts = blocks.told, blocks.same, blocks.same & blocks.rich, foreign, moves, alike, both
-    return Evidence(*(int(which.sum()) for which in counts))
+    flags = blocks.told, blocks.same, blocks.same & blocks.rich, foreign, moves, alike, both
+    told, same, rich, other, moving, moving_same, moving_both = (int(which.sum()) for which in flags)
+    return Evidence(told, same, rich, other, moving, moving_same, moving_both, blocks.soft)
 
 
 def _pair(found: Laid, moment: Moment, upload: Stills, reference: Stills, ours: Picture, theirs: Picture) -> FramePair:

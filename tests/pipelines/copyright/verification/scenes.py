@@ -48,6 +48,16 @@ def film(seed: int, seconds: int = SECONDS, phase: float = 0.0) -> list[Frame]:
     return frames
 
 
+def haze(seed: int, seconds: int = SECONDS, phase: float = 0.0) -> list[Frame]:
+    """Large soft shapes that drift past, and no edge anywhere: fog, light behind cloth, a film out of focus."""
+    grid = np.random.default_rng(seed).integers(0, 255, (14, 30, 3), np.uint8)
+    wide = np.asarray(Image.fromarray(grid).resize((3 * WIDTH, 2 * HEIGHT), Image.Resampling.BICUBIC))
+    return [
+        wide[60 : 60 + HEIGHT, x : x + WIDTH].copy()
+        for x in (round(30 + 60 * (second + phase)) for second in range(seconds))
+    ]
+
+
 @cache
 def figure(seed: int, height: int = 130, width: int = 64) -> Frame:
     """Somebody, or something, that moves."""

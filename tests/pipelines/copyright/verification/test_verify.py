@@ -26,6 +26,7 @@ from tests.pipelines.copyright.verification.scenes import (
     film,
     flat,
     gradient,
+    haze,
     plate,
     stills,
     world,
@@ -204,6 +205,32 @@ class TestCards:
 
         assert found.verdict in (Verdict.IN_DOUBT, Verdict.REFUTED)
         assert found.reason.startswith("same layout, other text or detail: ")
+
+
+class TestSoft:
+    """Without one sharp edge a film is told by its large shapes and by how they move."""
+
+    @pytest.mark.parametrize("edit", ["as it is", "mirror", "crop", "blur"])
+    def test_a_copy_is_verified(self, edit, cache):
+        upload = stills([np.ascontiguousarray(EDITS[edit](frame)) for frame in haze(1)])
+
+        assert verify(upload, stills(haze(1)), LINE, cache).verdict is Verdict.VERIFIED
+
+    @pytest.mark.parametrize("edit", ["colour", "caption"])
+    def test_what_changes_the_shapes_themselves_leaves_a_doubt(self, edit, cache):
+        upload = stills([EDITS[edit](frame) for frame in haze(1)])
+
+        assert verify(upload, stills(haze(1)), LINE, cache).verdict is Verdict.IN_DOUBT
+
+    def test_another_is_no_copy(self, cache):
+        assert verify(stills(haze(2)), stills(haze(1)), LINE, cache).verdict is not Verdict.VERIFIED
+
+    def test_one_that_stands_is_too_plain(self, cache):
+        standing = stills(haze(1)[:1] * SECONDS)
+
+        found = verify(standing, standing, LINE, cache)
+        assert found.verdict is Verdict.REFUTED
+        assert "too plain" in found.reason
 
 
 class TestTooPlain:
