@@ -27,9 +27,11 @@ HOLDS_BLOCKS, HOLDS_SHARE = 8, 0.3  # that agree in a pair that speaks for the c
 # Share of the moving blocks of all pairs together that agree: below the first it is another, below the second a doubt.
 MOVES_OTHERWISE, MOVES_ALIKE = 0.12, 0.35
 OTHER_BLOCKS, OTHER_SHARE = 3, 0.025  # adjoining places that are another at every moment; of all, those that are
+AROUND_BLOCKS, AROUND_SHARE = 3, 0.04  # adjoining places that were never the same; of all, those
 CLEARLY_OTHER = 0.15  # the same, in several parts: nothing that is laid over a copy
 SLOWLY = 0.25  # of what moves: below it, and with such places, it is another
-STANDS, STANDING_ALIKE = 0.4, 0.65  # less of all moves: the camera stands, and so much of what moves has to agree
+# Less of all moves: the camera stands; so much of what moves has to agree, and of what does not.
+STANDS, STANDING_ALIKE, STANDING_SAME = 0.4, 0.65, 0.9
 MOST_AGREES, ALL_MOVING_ALIKE = 0.5, 0.45  # where less of the detail agrees, so much of what moves has to
 LIKELY, UNLIKELY = (
     0.6,
@@ -89,14 +91,16 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
     moves = f"same scene or layout, other content: {alike:.0%} of what moves agrees"
     if _alike(evidence) < MOVES_OTHERWISE:
         return Judged(Verdict.REFUTED, 0.1, moves)
-    if other.largest >= OTHER_BLOCKS and other.share >= OTHER_SHARE:
+    if _is_another(other):
         said = f"same layout, other text or detail: {agrees}, {other.share:.0%} is another at every moment"
-        clearly = other.scattered and other.share >= CLEARLY_OTHER
-        if clearly or alike < SLOWLY or _before_one_ground(evidence):
+        if (other.scattered and other.share >= CLEARLY_OTHER) or alike < SLOWLY or _before_one_ground(evidence):
             return Judged(Verdict.REFUTED, 0.1, said)
         return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
     if alike < _enough(evidence, share):
         return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
+    if _stands(evidence) and (standing := _standing_same(evidence)) < STANDING_SAME:
+        said = f"same scene or layout, other detail: {standing:.0%} of what stands agrees"
+        return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
     if len(holding) < 2 and len(evidence) > 1:
         return Judged(Verdict.IN_DOUBT, LIKELY, f"only one of {len(evidence)} frames holds: {agrees}")
     return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
@@ -109,10 +113,26 @@ def _enough(evidence: Sequence[Evidence], share: float) -> float:
     Where it moves with all it shows, two samplings of one film half a second apart agree in part. Soft shapes alone
     are alike sooner than fine detail is.
     """
-    moving, told = sum(one.moving for one in evidence), sum(one.told for one in evidence)
-    if moving < STANDS * told or any(one.soft for one in evidence):
+    if _stands(evidence) or any(one.soft for one in evidence):
         return STANDING_ALIKE
     return MOVES_ALIKE if share >= MOST_AGREES else ALL_MOVING_ALIKE
+
+
+def _is_another(other: Lasting) -> bool:
+    """Whether enough is another at every moment, or never the same around what is."""
+    clearly = other.largest >= OTHER_BLOCKS and other.share >= OTHER_SHARE
+    return clearly or (other.around >= AROUND_BLOCKS and other.around_share >= AROUND_SHARE)
+
+
+def _stands(evidence: Sequence[Evidence]) -> bool:
+    """Whether the camera stands."""
+    return sum(one.moving for one in evidence) < STANDS * sum(one.told for one in evidence)
+
+
+def _standing_same(evidence: Sequence[Evidence]) -> float:
+    """Of what does not move, the share that is the same: of a copy nearly all, whenever it is looked at."""
+    standing = sum(one.told - one.moving for one in evidence)
+    return sum(one.same - one.moving_same for one in evidence) / standing if standing else 1.0
 
 
 def _alike(evidence: Sequence[Evidence]) -> float:

@@ -23,6 +23,7 @@ Place = tuple[int, int]  # row and column of a grid over the reference, in block
 LEAST_SAME, LEAST_SHARE = 4, 0.1  # of the blocks of a moment that is laid well enough to be asked
 SEEN = 2  # moments at which a place must have been compared
 OFTEN = 0.5  # of these, the share at which it is another
+SEEDS = 2  # places that are clearly another, in a part that was never the same
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,17 @@ class Lasting:
     told: int = 0  # in which either picture showed something
     other: int = 0  # that were never the same, and another most times
     largest: int = 0  # of these, adjoining ones
+    around: int = 0  # places that were never the same, around at least two of these, adjoining
 
     @property
     def share(self) -> float:
         """Of the places that showed something, those that are another."""
         return self.other / self.told if self.told else 0.0
+
+    @property
+    def around_share(self) -> float:
+        """Of the places that showed something, those of the largest part that was never the same."""
+        return self.around / self.told if self.told else 0.0
 
     @property
     def scattered(self) -> bool:
@@ -69,8 +76,13 @@ class _Tally:
     other: int = 0
     over: int = 0  # the upload stayed while the reference moved: something lies over it
 
+    walked: int = 0  # it moved in both, and so may have been elsewhere half a second earlier
+
+    def is_never_same(self, least: int) -> bool:
+        return not self.same and not self.over and self.told >= least
+
     def is_other(self, least: int) -> bool:
-        return not self.same and not self.over and self.both >= least and self.other >= OFTEN * self.both
+        return self.is_never_same(least) and self.both >= least and self.other >= OFTEN * self.both
 
 
 def lasting(looks: Sequence[Look]) -> Lasting:
@@ -79,7 +91,11 @@ def lasting(looks: Sequence[Look]) -> Lasting:
     tallies = _tallies(asked)
     least = min(SEEN, len(asked))
     other = [place for place, tally in tallies.items() if tally.is_other(least)]
-    return Lasting(sum(tally.told > 0 for tally in tallies.values()), len(other), _largest(other))
+    never = [
+        place for place, tally in tallies.items() if tally.is_never_same(least) and tally.walked < OFTEN * tally.told
+    ]
+    told = sum(tally.told > 0 for tally in tallies.values())
+    return Lasting(told, len(other), max(map(len, _parts(other)), default=0), _around(other, never))
 
 
 def _tallies(looks: Iterable[Look]) -> dict[Place, _Tally]:
@@ -97,6 +113,7 @@ def _tallies(looks: Iterable[Look]) -> dict[Place, _Tally]:
                 tally.both += bool(both[at])
                 tally.other += bool(other[at])
                 tally.over += bool(over[at])
+                tally.walked += bool(look.ours[at] and look.theirs[at])
     return tallies
 
 
@@ -107,14 +124,27 @@ def _places(blocks: Blocks) -> list[Place]:
     return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
-def _largest(places: Sequence[Place]) -> int:
-    """How many adjoin each other, corners counted."""
+def _around(other: Sequence[Place], never: Sequence[Place]) -> int:
+    """The largest part of what was never the same that holds at least two places that are clearly another.
+
+    Two thresholds, as J. Canny links edges, "A Computational Approach to Edge Detection", PAMI 1986: letters of
+    another word fall between the two, for the type is one.
+    """
+    clearly = set(other)
+    return max((len(part) for part in _parts(never) if len(part & clearly) >= SEEDS), default=0)
+
+
+def _parts(places: Sequence[Place]) -> list[set[Place]]:
+    """Places that adjoin each other, corners counted."""
     import cv2
 
     if not places:
-        return 0
+        return []
     at = np.array(places) - np.min(places, axis=0)
     drawn = np.zeros(at.max(axis=0) + 1, np.uint8)
     drawn[at[:, 0], at[:, 1]] = 1
-    _, _, stats, _ = cv2.connectedComponentsWithStats(drawn, connectivity=8)
-    return int(stats[1:, cv2.CC_STAT_AREA].max())
+    count, marks = cv2.connectedComponents(drawn, connectivity=8)
+    parts: list[set[Place]] = [set() for _ in range(count)]
+    for place, mark in zip(places, marks[at[:, 0], at[:, 1]].tolist(), strict=True):
+        parts[mark].add(place)
+    return parts

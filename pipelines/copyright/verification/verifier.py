@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.copyright.claims import Match, ReferenceMatch, Shown, together
 from pipelines.copyright.verification.features import FeatureCache
-from pipelines.copyright.verification.judged import LIKELY, Verdict
+from pipelines.copyright.verification.judged import LIKELY, UNLIKELY, Verdict
 from pipelines.copyright.verification.stills import Stills
 from pipelines.copyright.verification.verify import Verification, verify
 from pipelines.risk.evidence import webp
@@ -23,6 +23,7 @@ MOST_SPANS = 40  # of one upload
 COMMON = 4  # references that hold one stretch of the upload, from which it is common to them
 PART = 0.5  # of a reference, of a stretch
 HALF = 0.5  # of what the descriptor says that counts beside a verification
+BETTER = 0.15  # more of the detail agrees: that reference explains a stretch, and the other only resembles it
 
 
 class Verifier:
@@ -38,6 +39,7 @@ class Verifier:
         """Return the spans that stay, with the scores and reasons they have now."""
         began = time.perf_counter()
         kept: list[ReferenceMatch] = []
+        agreement: dict[int, float] = {}  # by place in `kept`
         refuted = 0
         for number, one in enumerate(sorted(nominated, key=lambda one: -one.match.score)):
             if refuted >= MOST_REFUTED or number >= MOST_SPANS:
@@ -46,8 +48,9 @@ class Verifier:
             found = verify(self._ours(upload), self._theirs(one.reference), one.match, self._cache)
             refuted += found.verdict is Verdict.REFUTED
             if found.verdict is not Verdict.REFUTED:
+                agreement[len(kept)] = found.agreement
                 kept.append(self._scored(upload, one, found))
-        kept = [self._doubted_if_common(one, kept) for one in kept]
+        kept = [self._doubted_if_common(one, kept) for one in _without_lesser(kept, agreement)]
         self.seconds += time.perf_counter() - began
         return kept
 
@@ -86,6 +89,21 @@ def score_of(match: Match, found: Verification) -> float:
     if found.verdict is Verdict.VERIFIED:
         return together([found.score, HALF * match.score])
     return min(match.score, found.score)
+
+
+def _without_lesser(kept: Sequence[ReferenceMatch], agreement: Mapping[int, float]) -> list[ReferenceMatch]:
+    """Doubt a reference where another one explains the same stretch clearly better: they are twins of each other."""
+    left = list(kept)
+    for at, one in enumerate(kept):
+        rivals = [other for other, rival in enumerate(kept) if other != at and _shows_the_same(one, rival)]
+        best = max((agreement[other] for other in rivals), default=0.0)
+        if rivals and best - agreement[at] >= BETTER:
+            why = f"another reference explains the same pictures better: {best:.0%} of the detail agrees there, "
+            why += f"{agreement[at]:.0%} here"
+            score = min(one.match.score, UNLIKELY)
+            match = replace(one.match, score=score, verified=Verdict.IN_DOUBT.value, reason=why)
+            left[at] = replace(one, match=match)
+    return left
 
 
 def _shows_the_same(one: ReferenceMatch, other: ReferenceMatch) -> bool:

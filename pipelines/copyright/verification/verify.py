@@ -52,6 +52,11 @@ class Verification:
     reason: str  # in plain words
     pairs: tuple[FramePair, ...] = ()  # the best first
 
+    @property
+    def agreement(self) -> float:
+        """Of the detail of the frames laid on each other, the share that agrees, in the middle one; 0 without any."""
+        return float(np.median([pair.agreement for pair in self.pairs])) if self.pairs else 0.0
+
 
 def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache) -> Verification:
     """Hold the stills of a span against each other; see `Verdict` for what it comes to."""

@@ -8,11 +8,12 @@ import pytest
 from pipelines.copyright.claims import Match, ReferenceMatch, claims
 from pipelines.copyright.verification import verifier as module
 from pipelines.copyright.verification.features import features_of
-from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
+from pipelines.copyright.verification.judged import LIKELY, UNLIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.lasting import Lasting
 from pipelines.copyright.verification.placement import matched
 from pipelines.copyright.verification.stills import NO_STILLS, Stills
 from pipelines.copyright.verification.verifier import LEFT, Verifier
+from pipelines.copyright.verification.verify import FramePair, Verification
 from tests.pipelines.copyright.verification.scenes import SECONDS, film, stills, world
 
 FILM, OTHER = stills(film(1)), stills(film(7))
@@ -75,6 +76,24 @@ def test_but_what_is_there_many_times_as_a_whole_is_a_copy():
     assert {one.match.verified for one in kept} == {"verified"}
 
 
+def verified(agreement: float) -> Verification:
+    pair = FramePair(0, 0, 0, 0, agreement, np.zeros((0, 4), np.float32))
+    return Verification(Verdict.VERIFIED, 0.95, "so much agrees", (pair,))
+
+
+@pytest.mark.parametrize(("lesser", "said"), [(0.9, "verified"), (0.8, "in_doubt")])
+def test_of_twins_in_the_bank_the_one_that_explains_the_upload_is_claimed(lesser, said, monkeypatch):
+    """A room that was furnished twice: both hold on their own, and one of them clearly better."""
+    found = iter([verified(lesser), verified(1.0)])
+    monkeypatch.setattr(module, "verify", lambda *_: next(found))
+    twin, same = verifier(FILM, FILM)(0, [nominated(0, 0.99), nominated(1)])
+
+    assert (twin.match.verified, same.match.verified) == (said, "verified")
+    if said == "in_doubt":
+        assert twin.match.score == UNLIKELY
+        assert twin.match.reason.endswith("100% of the detail agrees there, 80% here")
+
+
 def test_the_time_it_took_is_counted():
     one = verifier(FILM)
     one(0, [nominated(0)])
@@ -114,7 +133,11 @@ class TestJudged:
             (Evidence(100, 10, 10, 60, 100, 10), Verdict.REFUTED, "another picture of the same kind"),
             (Evidence(100, 70, 60, 20, 30, 3), Verdict.REFUTED, "same scene or layout, other content"),
             (Evidence(100, 70, 60, 20, 30, 5), Verdict.IN_DOUBT, "same scene or layout, other content"),
+            (Evidence(100, 93, 80, 2, 20, 19), Verdict.VERIFIED, "93% of the detail agrees, 95% of what moves"),
+            (Evidence(100, 80, 70, 2, 20, 19), Verdict.IN_DOUBT, "same scene or layout, other detail: 76% of what"),
             (Evidence(40, 40, 40, 0, 0, 0), Verdict.VERIFIED, "100% of the detail agrees of a picture that stays"),
+            (Evidence(40, 40, 40, 0, 0, 0, soft=True), Verdict.REFUTED, "too plain to be anybody's"),
+            (Evidence(100, 60, 50, 0, 100, 60, soft=True), Verdict.IN_DOUBT, "same scene or layout, other content"),
             (Evidence(40, 33, 33, 3, 0, 0), Verdict.IN_DOUBT, "same layout, other text or detail"),
             (Evidence(40, 20, 20, 12, 0, 0), Verdict.REFUTED, "same layout, other text or detail"),
             (Evidence(40, 40, 0, 0, 0, 0), Verdict.REFUTED, "too plain to be anybody's"),
@@ -144,6 +167,8 @@ class TestJudged:
             (Lasting(150, 2, 2), Verdict.VERIFIED),  # a flaw
             (Lasting(150, 6, 2), Verdict.VERIFIED),  # flaws here and there
             (Lasting(150, 6, 4), Verdict.IN_DOUBT),  # a name on a plate
+            (Lasting(150, 3, 2, around=5), Verdict.VERIFIED),
+            (Lasting(150, 3, 2, around=7), Verdict.IN_DOUBT),  # other letters of the same type
             (Lasting(150, 18, 18), Verdict.IN_DOUBT),  # a plate, or a picture laid over a copy
             (Lasting(150, 30, 9), Verdict.REFUTED),  # other furniture all over the room
         ],
