@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 demo: install
 	$(BIN)/nightjar demo
 
+# Two processes, a file at a time: tests of one file share what their fixtures set up.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -359,7 +359,7 @@ def test_real_models_find_alone_what_they_find_in_company(lite, tmp_path):
     assert windows.num_rows == 3
     assert [bool(busy) for busy in alone["busy"].to_pylist()] == [True] * 3
     assert [bool(busy) for busy in company["busy"].to_pylist()] == [True, False, False]
-    exact = ["window_index", "frame_ms", "error_code", "attempts", "peaks", "strip", "said", "shown", "voices"]
+    exact = ["window_index", "frame_ms", "error_code", "attempts", "peaks", "stills", "said", "shown", "voices"]
     assert alone.select(exact).equals(company.select(exact))
     for one, other in zip(alone["views"].to_pylist(), company["views"].to_pylist(), strict=True):
         vectors = [np.array([view["embedding"] for view in views], np.float32) for views in (one, other)]

@@ -157,7 +157,7 @@ def _same_views(here, there, wanted):
 
 
 def _same_rest(here, there):
-    for kind, time in (("peaks", "time_ms"), ("strip", "frame_ms")):
+    for kind, time in (("peaks", "time_ms"), ("stills", "frame_ms")):
         assert sorted_rows(here, kind, time).num_rows
         assert sorted_rows(here, kind, time).equals(sorted_rows(there, kind, time))
 

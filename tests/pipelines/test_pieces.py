@@ -49,7 +49,7 @@ class TestRoundTrip:
             signals=[found],
             peaks=[(40, 5700), (90, 11_000)],
             pictures={1000: b"webp"},
-            strip={0: b"small"},
+            stills={0: b"small"},
             embedding=[[1, 2, 3, 4], [5, 6, 7, 8]],
             said=[(5, 9, "hello")],
             shown=[(5, 9, "SALE")],
@@ -65,12 +65,12 @@ class TestRoundTrip:
         assert pieces.rows("thumbnails", ["a"]).to_pylist() == [
             {"content_sha256": "a", "window_index": 0, "frame_ms": 1000, "webp": b"webp"}
         ]
-        assert pieces.rows("strip", ["a"]).to_pylist() == [
-            {"content_sha256": "a", "window_index": 0, "frame_ms": 0, "webp": b"small"}
+        assert pieces.rows("stills", ["a"]).to_pylist() == [
+            {"content_sha256": "a", "window_index": 0, "frame_ms": 0, "jpeg": b"small"}
         ]
         assert pieces.rows("peaks", ["a"]).to_pylist() == [
-            {"content_sha256": "a", "window_index": 0, "time_ms": 40, "pitch": 5700},
-            {"content_sha256": "a", "window_index": 0, "time_ms": 90, "pitch": 11_000},
+            {"content_sha256": "a", "window_index": 0, "time_ms": 40, "pitch": 5700, "track": None},
+            {"content_sha256": "a", "window_index": 0, "time_ms": 90, "pitch": 11_000, "track": None},
         ]
         for kind, text in (("said", "hello"), ("shown", "SALE")):
             (row,) = pieces.rows(kind, ["a"]).to_pylist()

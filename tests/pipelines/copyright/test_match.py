@@ -44,7 +44,7 @@ def rounded(found):
         number: [
             (
                 one.reference,
-                [value if isinstance(value, str) else round(value, 6) for value in vars(one.match).values()],
+                [round(value, 6) if isinstance(value, float) else value for value in vars(one.match).values()],
             )
             for one in those
         ]

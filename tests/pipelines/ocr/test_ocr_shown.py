@@ -70,7 +70,8 @@ class TestSpans:
         [[line]] = shown(STAGE, film(3))
 
         assert line.pop("confidence") == pytest.approx(0.97)
-        assert line == {"start_ms": 0, "end_ms": 1000, "text": "CALL US NOW", "language": "en", "words": []}
+        text = {"text": "CALL US NOW", "language": "en", "words": [], "track": None}
+        assert line == {"start_ms": 0, "end_ms": 1000, **text}
 
     def test_times_are_those_of_the_video(self):
         [lines] = shown(STAGE, film(0, 2, 2, start_ms=60_000))

@@ -56,8 +56,9 @@ def night(tmp_path, monkeypatch):
         [{"video_id": v, "content_sha256": c, "error_code": None if c else "not_found"} for v, c in owners], CONTENTS
     )
     readings = Readings.made_by(READER, tmp_path / "text")
-    hits = [[hit(text, certain=text == SURE)] for text in (SURE, WEAK, TITLE, OTHER)]
-    scores = [None, {"Gambling": 0.5}, {"Gambling": 0.6}, {"Gambling": 0.6}]
+    # Sure words; words that meaning bears out; meaning alone; words that meaning neither bears out nor denies.
+    hits = [[hit(SURE, certain=True)], [hit(WEAK, certain=False)], [], [hit(OTHER, certain=False)]]
+    scores = [None, {"Gambling": 0.5}, {"Gambling": 0.6}, {"Gambling": 0.35}]
     readings.write(readings_table([SURE, WEAK, TITLE, OTHER], hits, scores))
     pieces = Pieces(tmp_path / "pieces")
     return Night(tmp_path / "manifest.parquet", contents, pieces, "lite@2+0", readings=readings)

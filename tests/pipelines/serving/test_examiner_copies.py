@@ -36,8 +36,8 @@ class Finder:
     def __init__(self, folder):
         self.folder, self.asked = folder, []
 
-    def match(self, views, peaks, duration_ms):
-        self.asked.append((views, peaks, duration_ms))
+    def match(self, views, peaks, stills, duration_ms):
+        self.asked.append((views, peaks, stills, duration_ms))
         [sha256] = set(views["content_sha256"].to_pylist())
         return matched(self.folder, [row(sha256, "solaris", start_ms=1000, end_ms=9000)], [reference("solaris")])
 
@@ -45,7 +45,7 @@ class Finder:
 class FailingFinder(Finder):
     """Raises, as a bank does whose files went away."""
 
-    def match(self, views, peaks, duration_ms):
+    def match(self, views, peaks, stills, duration_ms):
         raise OSError(f"no bank for {duration_ms} ms")
 
 
@@ -85,13 +85,15 @@ def test_a_copy_is_a_segment_with_its_reference_and_a_picture(asked, tmp_path):
 def test_the_bank_is_asked_with_what_a_night_keeps(asked, film, tmp_path):
     finder = Finder(tmp_path / "matches")
     sha256 = asked(finder).verdict["content_sha256"]
-    [(views, peaks, duration_ms)] = finder.asked
+    [(views, peaks, stills, duration_ms)] = finder.asked
     source = {"content_sha256": [sha256], "uri": [str(film)], "bytes": [film.stat().st_size]}
     stages = nightly_stages(BUNDLE, SAMPLING, Limits(), Machines(), str(tmp_path / "night"))
     run_local(stages, pa.table(source, schema=SOURCES))
     pieces = Pieces(tmp_path / "night")
     assert views.equals(pieces.rows("views", [sha256]))
     assert peaks.equals(pieces.rows("peaks", [sha256]))
+    assert stills.equals(pieces.rows("stills", [sha256]))
+    assert stills.num_rows > 0
     assert duration_ms == pieces.contents[sha256].duration_ms
     assert peaks.num_rows > 0
     assert View.FRAME in views["view"].to_pylist()
