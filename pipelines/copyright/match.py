@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.copyright.claims import ReferenceMatch, claims, picture_match, sound_match
+from pipelines.copyright.claims import ReferenceMatch, agree, claims, picture_match, sound_match
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.align import Hits, align
 from pipelines.copyright.picture.hits import Exact, FrameHits, Frames, Nearest, find
@@ -65,17 +65,17 @@ def matches(
     """Put together what all shards found: for each upload its claims, surest first.
 
     `durations_ms` are those of the references by number; what lies under a match with a `negative` one is dropped.
-    Every span of a picture is given to `check` before it meets the sound.
+    Every span of a picture is given to `check` before it meets the sound, and the pictures under what was heard too.
     """
     frames = without_negatives(FrameHits.joined([found.frames for found in founds]), negative)
     sounds = [pair for found in founds for pair in found.sounds]
-    return {
-        number: claimed_of(
-            check(number, nominated(print_, frames.where(frames.query == number), durations_ms)),
-            _kept(sounds, number, negative),
-        )
-        for number, print_ in uploads
-    }
+    claimed: dict[int, list[ReferenceMatch]] = {}
+    for number, print_ in uploads:
+        seen = nominated(print_, frames.where(frames.query == number), durations_ms)
+        heard = _kept(sounds, number, negative)
+        shown = check(number, [*seen, *_beneath(heard, seen)])
+        claimed[number] = claimed_of([one for one in shown if one.match.score > 0], heard)
+    return claimed
 
 
 def nominated(upload: Fingerprint, frames: FrameHits, durations_ms: Mapping[int, int]) -> list[ReferenceMatch]:
@@ -88,6 +88,19 @@ def nominated(upload: Fingerprint, frames: FrameHits, durations_ms: Mapping[int,
         spans = align(hits, sampled_ms, upload.duration_ms, durations_ms[number])
         found += [ReferenceMatch(number, picture_match(span)) for span in spans]
     return found
+
+
+def _beneath(heard: Sequence[AudioSpan], seen: Sequence[ReferenceMatch]) -> list[ReferenceMatch]:
+    """The pictures under a sound that was found, where no picture was nominated on its line: they may be the film's.
+
+    A song under another film is refuted; what stays in doubt keeps its score of 0, for nothing nominated it.
+    """
+    lines = [(span.reference, replace(sound_match(span), form="Image", score=0.0, track=None)) for span in heard]
+    return [
+        ReferenceMatch(number, line)
+        for number, line in lines
+        if not any(one.reference == number and agree(one.match, line) for one in seen)
+    ]
 
 
 def claimed_of(pictures: Sequence[ReferenceMatch], sounds: Sequence[AudioSpan]) -> list[ReferenceMatch]:

@@ -113,6 +113,40 @@ class TestMatches:
         assert [one.match.form for one in matches([found], [(0, copy)], {8: 60_000})[0]] == ["Audio"]
 
 
+class TestBeneath:
+    """The pictures under a sound that was found are looked at too, for they may be the film's."""
+
+    FILM, COPY = fingerprint(FILMS[0], peaks=tune(5, 60)), fingerprint(NOBODY, peaks=tune(5, 60).between(0, 20_000))
+
+    def found(self, check):
+        shard = Shard([(8, self.FILM)], plain_space())
+        return matches([shard.find([(0, self.COPY)])], [(0, self.COPY)], {8: 60_000}, check=check)[0]
+
+    def test_verified_they_make_the_claim_surer(self):
+        def verified(_, nominated):
+            return [replace(one, match=replace(one.match, score=0.9, verified="verified")) for one in nominated]
+
+        alone = self.found(lambda *_: [])
+        both = self.found(verified)
+
+        assert [one.match.form for one in alone] == ["Audio"]
+        assert sorted(one.match.form for one in both) == ["Audio", "Image"]
+        assert both[0].match.claim_score > alone[0].match.claim_score
+        assert {(one.match.start_ms, one.match.ref_start_ms) for one in both} == {
+            (alone[0].match.start_ms, alone[0].match.ref_start_ms)
+        }
+
+    def test_a_song_under_another_film_stays_a_song(self):
+        asked = []
+
+        def doubtful(_, nominated):
+            asked.extend(nominated)
+            return nominated
+
+        assert [one.match.form for one in self.found(doubtful)] == ["Audio"]
+        assert [(one.reference, one.match.form, one.match.score) for one in asked] == [(8, "Image", 0.0)]
+
+
 def hits(*rows) -> FrameHits:
     columns = list(zip(*rows, strict=True)) if rows else [(), (), (), (), ()]
     return FrameHits(*(np.array(column, np.int64) for column in columns[:4]), np.array(columns[4], float))
