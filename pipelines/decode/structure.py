@@ -10,13 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from pipelines.decode.signatures import Format
+from pipelines.decode.signatures import PACKET_BYTES, SYNC, Format
 
 MOST_PARTS = 100_000  # fragments of six hours at four a second
 EBML_LONGEST = 8  # bytes of a size
 OGG_TAIL = 1 << 17  # a page has 65,307 bytes at most (RFC 3533, 6)
 OGG_HEADER, OGG_LAST_PAGE = 27, 4
 FLV_HEADER, FLV_TAG, FLV_KINDS = 13, 11, {8, 9, 18}
+TS_BYTES, M2TS_BYTES, TS_TAIL, TS_IN_STEP = 188, 192, 4096, 4  # packets of a transport stream
+PACK, PS_TAIL = b"\0\0\1\xba", 1 << 18  # a packet has 65,541 bytes at most
 STREAMED = {0, 0xFFFFFFFF, 0x7FFFFFFF}  # sizes of RIFF that nobody came back to fill in
 
 
@@ -141,6 +143,38 @@ def _table(flags: bytes) -> int:
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
+def _packets(file: BinaryIO, size: int) -> str | None:
+    """ISO/IEC 13818-1, 2.4.3: packets of one length, each behind a sync byte; the last one may lack a part.
+
+    Blu-ray has a time in front of each of 188 bytes, DVB 16 bytes of check behind them.
+    """
+    file.seek(max(0, size - TS_TAIL))
+    tail = file.read()
+    for length in PACKET_BYTES:
+        behind = max(0, length - TS_BYTES) if length > M2TS_BYTES else 0
+        for last in range(len(tail) - 1, len(tail) - 1 - length, -1):
+            if last > length * TS_IN_STEP and set(tail[last - length * TS_IN_STEP : last + 1 : length]) == {SYNC}:
+                missing = (TS_BYTES + behind - (len(tail) - last)) % length  # of the next one, where that has begun
+                return _past("packet", "transport stream", missing) if missing else None
+    return None
+
+
+def _packs(file: BinaryIO, size: int) -> str | None:
+    """ISO/IEC 13818-1, 2.5.3: packs of packets, each of which says its length."""
+    file.seek(max(0, size - PS_TAIL))
+    tail = file.read()
+    at = tail.find(PACK)
+    while 0 <= at <= len(tail) - 6 and tail[at : at + 3] == PACK[:3]:
+        kind = tail[at + 3]
+        if kind == PACK[3] and len(tail) >= at + 14:
+            at += 14 + (tail[at + 13] & 7) if tail[at + 4] & 0xC0 == 0x40 else 12
+        elif kind > PACK[3]:
+            at += 6 + int.from_bytes(tail[at + 4 : at + 6])
+        else:
+            return None  # the end code, or nothing of this layer
+    return _past("packet", "program stream", at - len(tail)) if at > len(tail) else None
+
+
 def _is_name(name: bytes) -> bool:
     return all(32 <= byte < 127 or byte == 0xA9 for byte in name)
 
@@ -157,4 +191,6 @@ WAYS: dict[str, Look] = {
     "ogg": _pages,
     "flv": _tags,
     "gif": _blocks,
+    "mpegts": _packets,
+    "mpeg": _packs,
 }
