@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from pipelines.decode.codes import CodeReader
 from pipelines.decode.limits import Limits, Sampling
 from pipelines.decode.sampling import TickFilter
+from pipelines.decode.tone import is_hdr, to_sdr
 from pipelines.decode.transparency import on_ground
 from pipelines.rows import ErrorCode, MediaError
 
@@ -24,6 +25,8 @@ CODES_SIDE = 720  # pixels of the shorter side, at least: a code of a sixth of i
 PHOTO = 5  # times the pixels of a film's frame: 200 million; there is only one of them at a time
 UNTIMED_MS = 100  # of a frame that says nothing, as browsers have it
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
+HEAD = 1 << 16  # bytes in which a picture says how its values are meant
+LIGHT = {b"colrnclx": (2, 2), b"cICP": (1, 1)}  # of AVIF and PNG: bytes of the primaries and of the transfer behind it
 Shown = tuple[int, int, NDArray[np.uint8]]  # from, to, in milliseconds; uint8 [H, W, 3]
 
 
@@ -38,8 +41,11 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits, codes: CodeRead
             replace(limits, max_pixels=PHOTO * limits.max_pixels).check_pixels(*picture.size)
             wanted = replace(sampling, frame_side=max(sampling.frame_side, CODES_SIDE if codes else 0))
             picture.draft("RGB", wanted.frame_size(*picture.size))
+            primaries, transfer = _light(path)
             for start_ms, end_ms in _times(picture, sampling, limits):
                 opaque = _upright(picture, limits)
+                if is_hdr(transfer):
+                    opaque = Image.fromarray(to_sdr(np.asarray(opaque, np.uint16) * 257, transfer, primaries))
                 if codes:
                     codes.look_at(start_ms, np.asarray(opaque.convert("L")))
                 yield start_ms, end_ms, _resized(opaque, sampling.frame_size(*opaque.size))
@@ -47,6 +53,21 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits, codes: CodeRead
         raise
     except Exception as error:  # Pillow's parsers raise whatever a damaged field leads them to
         raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
+
+
+def _light(path: Path) -> tuple[int, int]:
+    """Primaries and transfer by ITU-T H.273, which Pillow leaves out: 0 where the picture says none.
+
+    ISO/IEC 23000-22, 2.3 for AVIF; PNG, third edition, 11.3.2.6.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    for name, (first, second) in LIGHT.items():
+        at = head.find(name)
+        said = head[at + len(name) :][: first + second]
+        if at >= 0 and len(said) == first + second:
+            return int.from_bytes(said[:first]), int.from_bytes(said[first:])
+    return 0, 0
 
 
 def _times(picture: Image.Image, sampling: Sampling, limits: Limits) -> Iterator[tuple[int, int]]:

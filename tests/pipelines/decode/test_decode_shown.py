@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from PIL import Image
 
 from pipelines.decode import tone
 from pipelines.decode.pixels import of_one_size
-from tests.footage import corners, write_film
+from tests.footage import OPTIONS, corners, same_scheduling, write_film
 from tests.watching import watch
 
 TENTH = Fraction(1, 10)
@@ -190,6 +193,37 @@ def test_a_film_in_hdr_looks_as_it_did_before(tmp_path: Path, codec: str, contai
     seen = watch(tmp_path / f"a.{container}")
     assert seen.error is None
     assert np.abs(seen.frames_THWC[0].astype(int) - gradient()).mean() < 3
+
+
+def avif_in_hdr(path: Path, transfer: int) -> None:
+    with same_scheduling(), av.open(str(path), "w", format="avif") as out:
+        stream = out.add_stream("libsvtav1", rate=1, options=OPTIONS["libsvtav1"] | {"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace, context.color_range = transfer, 9, 9, 2
+        frame = av.VideoFrame.from_ndarray(in_hdr(gradient(), transfer), format="rgb48le")
+        out.mux(stream.encode(frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=2)))
+        out.mux(stream.encode(None))
+
+
+def png_in_hdr(path: Path, transfer: int) -> None:
+    """With the chunk of the third edition: primaries, transfer, matrix (none), full range."""
+    Image.fromarray((in_hdr(gradient(), transfer) >> 8).astype(np.uint8)).save(path)
+    said = b"cICP" + bytes([9, transfer, 0, 1])
+    content, header = path.read_bytes(), 8 + 25
+    chunk = struct.pack(">I", 4) + said + struct.pack(">I", zlib.crc32(said))
+    path.write_bytes(content[:header] + chunk + content[header:])
+
+
+@pytest.mark.parametrize(("write", "name"), [(avif_in_hdr, "a.avif"), (png_in_hdr, "a.png")])
+@pytest.mark.parametrize("transfer", [tone.PQ, tone.HLG])
+def test_a_picture_in_hdr_looks_as_it_did_before(
+    tmp_path: Path, write: Callable[[Path, int], None], name: str, transfer: int
+) -> None:
+    write(tmp_path / name, transfer)
+    seen = watch(tmp_path / name)
+    assert seen.error is None
+    assert np.abs(seen.frames_THWC[0].astype(int) - gradient()).mean() < 4
 
 
 def test_highlights_are_rolled_off_and_not_cut() -> None:
