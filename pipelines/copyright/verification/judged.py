@@ -31,7 +31,7 @@ AROUND_BLOCKS, AROUND_SHARE = 3, 0.04  # adjoining places that were never the sa
 CLEARLY_OTHER = 0.15  # the same, in several parts: nothing that is laid over a copy
 SLOWLY = 0.25  # of what moves: below it, and with such places, it is another
 # Less of all moves: the camera stands; so much of what moves has to agree, and of what does not.
-STANDS, STANDING_ALIKE, STANDING_SAME = 0.4, 0.65, 0.9
+STANDS, STANDING_ALIKE, STANDING_SAME = 0.5, 0.65, 0.9
 MOST_AGREES, ALL_MOVING_ALIKE = 0.5, 0.45  # where less of the detail agrees, so much of what moves has to
 LIKELY, UNLIKELY = (
     0.6,
@@ -96,10 +96,11 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
         if (other.scattered and other.share >= CLEARLY_OTHER) or alike < SLOWLY or _before_one_ground(evidence):
             return Judged(Verdict.REFUTED, 0.1, said)
         return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
-    if alike < _enough(evidence, share):
+    standing = _standing(holding)
+    if alike < _enough(evidence, share) or (standing and _alike(standing) < STANDING_ALIKE):
         return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
-    if _stands(evidence) and (standing := _standing_same(evidence)) < STANDING_SAME:
-        said = f"same scene or layout, other detail: {standing:.0%} of what stands agrees"
+    if standing and (same := _standing_same(standing)) < STANDING_SAME:
+        said = f"same scene or layout, other detail: {same:.0%} of what stands agrees"
         return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
     if len(holding) < 2 and len(evidence) > 1:
         return Judged(Verdict.IN_DOUBT, LIKELY, f"only one of {len(evidence)} frames holds: {agrees}")
@@ -109,11 +110,10 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
 def _enough(evidence: Sequence[Evidence], share: float) -> float:
     """How much of what moves has to agree.
 
-    Where the camera stands, the ground agrees with any other day at the same place: only what moves before it tells.
-    Where it moves with all it shows, two samplings of one film half a second apart agree in part. Soft shapes alone
-    are alike sooner than fine detail is.
+    Where the camera moves with all it shows, two samplings of one film half a second apart agree in part. Soft shapes
+    alone are alike sooner than fine detail is.
     """
-    if _stands(evidence) or any(one.soft for one in evidence):
+    if any(one.soft for one in evidence):
         return STANDING_ALIKE
     return MOVES_ALIKE if share >= MOST_AGREES else ALL_MOVING_ALIKE
 
@@ -124,9 +124,13 @@ def _is_another(other: Lasting) -> bool:
     return clearly or (other.around >= AROUND_BLOCKS and other.around_share >= AROUND_SHARE)
 
 
-def _stands(evidence: Sequence[Evidence]) -> bool:
-    """Whether the camera stands."""
-    return sum(one.moving for one in evidence) < STANDS * sum(one.told for one in evidence)
+def _standing(holding: Sequence[Evidence]) -> list[Evidence]:
+    """The moments at which the camera stands, if they are half of them or more.
+
+    There the ground agrees with any other day at the same place: only what moves before it tells.
+    """
+    standing = [one for one in holding if LEAST_MOVING <= one.moving < STANDS * one.told]
+    return standing if 2 * len(standing) >= len(holding) else []
 
 
 def _standing_same(evidence: Sequence[Evidence]) -> float:

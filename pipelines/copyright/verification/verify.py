@@ -7,7 +7,7 @@ reference moves it moves alike (motion.py). What shows only the same place, game
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.copyright.claims import Match
 from pipelines.copyright.verification.features import FeatureCache, Picture
-from pipelines.copyright.verification.judged import LIKELY, Evidence, Verdict, judged
+from pipelines.copyright.verification.judged import ALL_MOVES, HOLDS_SHARE, LIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.lasting import Look, lasting
 from pipelines.copyright.verification.motion import Pair, moving
 from pipelines.copyright.verification.pairs import Moment, chosen
@@ -29,6 +29,8 @@ MOST_POINTS = 40  # kept of a pair, to be drawn
 SEARCHED = 4  # moments at which a placement is looked for
 HOPELESS = 2  # moments at which none was found, after which no more are tried
 ENOUGH = 3  # moments that hold
+CUT = 0.95  # share of what shows something that moves where two moments are of two shots, or the camera pans
+Beside = Callable[[int], Sequence[Pair]]  # the stills before and behind a moment, by its place
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,14 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
         for one in moments
     ]
     found = _laid_all(pictures)
-    looks = _looks(found, pictures)
+
+    def beside(at: int) -> list[Pair]:
+        ours, theirs = moments[at].upload, moments[at].reference
+        steps = [s for s in (1, -1) if 0 <= ours + s < len(upload) and 0 <= theirs + s < len(reference)]
+        numbers = [(ours + step, theirs + step) for step in steps]
+        return [(cache.picture(upload.pictures[a]), cache.picture(reference.pictures[b])) for a, b in numbers]
+
+    looks = _looks(found, pictures, beside)
     said = judged(_evidence(looks), lasting(looks))
     pairs = [
         _pair(one, moment, upload, reference, *pair)
@@ -104,19 +113,45 @@ def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
     return found
 
 
-def _looks(found: Sequence[Laid | None], pictures: Sequence[Pair]) -> list[Look]:
-    """What moves in each moment that was laid, against the next one that was."""
+def _looks(found: Sequence[Laid | None], pictures: Sequence[Pair], beside: Beside) -> list[Look]:
+    """What moves in each moment that was laid: against the next one that agrees, or against any.
+
+    Between two shots of one camera that stands all would move that does not; so where all moves, the stills a second
+    before and behind are asked.
+    """
     known = [(at, one) for at, one in enumerate(found) if one]
-    return [
-        _look(one, later, pictures, at, other)
-        for (at, one), (other, later) in zip(known, [*known[1:], *known[:1]], strict=True)
-    ]
+    agreeing = [(at, one) for at, one in known if one.blocks.agreement >= HOLDS_SHARE]
+    looks: list[Look] = []
+    for at, one in known:
+        alone = at + 1 if at + 1 < len(pictures) else max(0, at - 1)
+        other, later = _next(at, agreeing) or _next(at, known) or (alone, one)
+        look = Look(one.blocks, *moving(one.blocks, pictures[at], pictures[other]), later.blocks)
+        looks.append(
+            look if _moves(look) < CUT and other != at else _within_the_shot(look, one, pictures[at], beside(at))
+        )
+    return looks
 
 
-def _look(one: Laid, later: Laid, pictures: Sequence[Pair], at: int, other: int) -> Look:
-    if other == at:
-        other = at + 1 if at + 1 < len(pictures) else max(0, at - 1)
-    return Look(one.blocks, *moving(one.blocks, pictures[at], pictures[other]), later.blocks)
+def _next(at: int, known: Sequence[tuple[int, Laid]]) -> tuple[int, Laid] | None:
+    """The first moment behind it, from the beginning again; None where there is no other one."""
+    others = [pair for pair in known if pair[0] != at]
+    return next((pair for pair in others if pair[0] > at), others[0]) if others else None
+
+
+def _within_the_shot(look: Look, one: Laid, pair: Pair, beside: Sequence[Pair]) -> Look:
+    """Of the looks at stills beside it the one in which least moves, if it is clearly less."""
+    for other in beside:
+        later = again(*other, one.placement)
+        found = Look(one.blocks, *moving(one.blocks, pair, other), later.blocks if later else one.blocks)
+        if _moves(found) < min(ALL_MOVES, _moves(look)):
+            look = found
+    return look
+
+
+def _moves(look: Look) -> float:
+    """Of the blocks that show something, the share that moves in the upload or the reference."""
+    told = look.blocks.told
+    return float((look.ours | look.theirs)[told].mean()) if told.any() else 0.0
 
 
 def _evidence(looks: Sequence[Look]) -> list[Evidence]:
