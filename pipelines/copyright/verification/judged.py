@@ -33,10 +33,8 @@ SLOWLY = 0.25  # of what moves: below it, and with such places, it is another
 # Less of all moves: the camera stands; so much of what moves has to agree, and of what does not.
 STANDS, STANDING_ALIKE, STANDING_SAME = 0.5, 0.65, 0.9
 MOST_AGREES, ALL_MOVING_ALIKE = 0.5, 0.45  # where less of the detail agrees, so much of what moves has to
-LIKELY, UNLIKELY = (
-    0.6,
-    0.45,
-)  # the highest score of a doubt: where too little was seen, where something speaks against it
+# The highest score of a doubt: where too little was seen, where what moves agrees in part, where something is another.
+LIKELY, UNLIKELY, HARDLY = 0.6, 0.45, 0.35
 STILL_SHARE, STILL_FOREIGN = 0.85, 0.03  # where nothing moves: of the blocks that must agree, that may be another's
 STILL_DOUBT = 0.7  # below this it is another card of the same kind
 
@@ -95,13 +93,13 @@ def judged(evidence: Sequence[Evidence], other: Lasting = NOTHING_LASTS) -> Judg
         said = f"same layout, other text or detail: {agrees}, {other.share:.0%} is another at every moment"
         if (other.scattered and other.share >= CLEARLY_OTHER) or alike < SLOWLY or _before_one_ground(evidence):
             return Judged(Verdict.REFUTED, 0.1, said)
-        return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
+        return Judged(Verdict.IN_DOUBT, HARDLY, said)
     standing = _standing(holding)
     if alike < _enough(evidence, share) or (standing and _alike(standing) < STANDING_ALIKE):
         return Judged(Verdict.IN_DOUBT, UNLIKELY, moves)
     if standing and (same := _standing_same(standing)) < STANDING_SAME:
         said = f"same scene or layout, other detail: {same:.0%} of what stands agrees"
-        return Judged(Verdict.IN_DOUBT, UNLIKELY, said)
+        return Judged(Verdict.IN_DOUBT, HARDLY, said)
     if len(holding) < 2 and len(evidence) > 1:
         return Judged(Verdict.IN_DOUBT, LIKELY, f"only one of {len(evidence)} frames holds: {agrees}")
     return Judged(Verdict.VERIFIED, score, f"{agrees}, {alike:.0%} of what moves")
@@ -162,4 +160,4 @@ def _of_a_still(evidence: Sequence[Evidence], score: float, agrees: str) -> Judg
     if share >= STILL_SHARE and foreign <= STILL_FOREIGN:
         return Judged(Verdict.VERIFIED, score, f"{agrees} of a picture that stays")
     said = f"same layout, other text or detail: {agrees}, {foreign:.0%} is another"
-    return Judged(Verdict.IN_DOUBT, UNLIKELY, said) if share >= STILL_DOUBT else Judged(Verdict.REFUTED, 0.1, said)
+    return Judged(Verdict.IN_DOUBT, HARDLY, said) if share >= STILL_DOUBT else Judged(Verdict.REFUTED, 0.1, said)

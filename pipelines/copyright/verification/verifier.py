@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.copyright.claims import Match, ReferenceMatch, Shown, together
 from pipelines.copyright.verification.features import FeatureCache
-from pipelines.copyright.verification.judged import LIKELY, UNLIKELY, Verdict
+from pipelines.copyright.verification.judged import HARDLY, LIKELY, Verdict
 from pipelines.copyright.verification.stills import Stills
 from pipelines.copyright.verification.verify import Verification, verify
 from pipelines.risk.evidence import webp
@@ -100,7 +100,7 @@ def _without_lesser(kept: Sequence[ReferenceMatch], agreement: Mapping[int, floa
         if rivals and best - agreement[at] >= BETTER:
             why = f"another reference explains the same pictures better: {best:.0%} of the detail agrees there, "
             why += f"{agreement[at]:.0%} here"
-            score = min(one.match.score, UNLIKELY)
+            score = min(one.match.score, HARDLY)
             match = replace(one.match, score=score, verified=Verdict.IN_DOUBT.value, reason=why)
             left[at] = replace(one, match=match)
     return left

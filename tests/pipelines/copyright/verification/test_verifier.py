@@ -8,7 +8,7 @@ import pytest
 from pipelines.copyright.claims import Match, ReferenceMatch, claims
 from pipelines.copyright.verification import verifier as module
 from pipelines.copyright.verification.features import features_of
-from pipelines.copyright.verification.judged import LIKELY, UNLIKELY, Evidence, Verdict, judged
+from pipelines.copyright.verification.judged import HARDLY, LIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.lasting import Lasting
 from pipelines.copyright.verification.placement import matched
 from pipelines.copyright.verification.stills import NO_STILLS, Stills
@@ -90,7 +90,7 @@ def test_of_twins_in_the_bank_the_one_that_explains_the_upload_is_claimed(lesser
 
     assert (twin.match.verified, same.match.verified) == (said, "verified")
     if said == "in_doubt":
-        assert twin.match.score == UNLIKELY
+        assert twin.match.score == HARDLY
         assert twin.match.reason.endswith("100% of the detail agrees there, 80% here")
 
 
