@@ -31,11 +31,13 @@ def add_lexicons(parser: Takes) -> None:
     )
 
 
-def add_interval(parser: Takes) -> None:
+REFERENCE_INTERVAL_S = 0.5  # a frame of an upload is then at most a quarter of a second from one of a reference
+
+
+def add_interval(parser: Takes, default: float = 1.0) -> None:
     """How densely to look."""
-    parser.add_argument(
-        "--interval", type=seconds, default=1.0, metavar="S", help="seconds between frames (default: 1)"
-    )
+    said = f"seconds between frames (default: {default:g})"
+    parser.add_argument("--interval", type=seconds, default=default, metavar="S", help=said)
 
 
 def count(text: str) -> int:

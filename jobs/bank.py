@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import bank_list, progress
-from jobs.arguments import add_interval, add_models, count
+from jobs.arguments import REFERENCE_INTERVAL_S, add_interval, add_models, count
 from jobs.table import clock, printable
 from pipelines.copyright.bank.reference import Kind, State
 from pipelines.places import place
@@ -102,7 +102,7 @@ def _add_arguments(add: argparse.ArgumentParser) -> None:
     add.add_argument("--from-upload", nargs="+", action="extend", metavar="VIDEO_ID", help=original)
     add.add_argument("--night", type=place, metavar="DIR", help="that night's folder")
     add_models(add)
-    add_interval(add)
+    add_interval(add, REFERENCE_INTERVAL_S)
     add.add_argument("--json", action="store_true", help="print what became of each as JSON lines")
 
 

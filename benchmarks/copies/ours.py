@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from benchmarks.copies.metrics import Match
 from jobs import session
+from jobs.arguments import REFERENCE_INTERVAL_S
 from jobs.bank_add import add
 from jobs.matching import known_contents, search
 from jobs.recipes import machines_for, match_machine, rows_a_task
@@ -41,8 +42,9 @@ def ours(references: Sequence[Path], queries: Sequence[Path], work: Path) -> dic
 
 def build_bank(references: Sequence[Path], folder: Path) -> None:
     """Add what the bank does not hold yet."""
-    said = {"metadata": None, "kind": None, "bundle": BUNDLE, "alias": "champion", "offline": False, "interval": 1.0}
-    add(argparse.Namespace(paths=[str(path) for path in references], bank=folder, **said))
+    said = {"metadata": None, "kind": None, "bundle": BUNDLE, "alias": "champion", "offline": False}
+    paths = [str(path) for path in references]
+    add(argparse.Namespace(paths=paths, bank=folder, interval=REFERENCE_INTERVAL_S, **said))
 
 
 def match_queries(queries: Sequence[Path], work: Path) -> tuple[pa.Table, dict[str, str]]:

@@ -8,12 +8,13 @@ reference moves it moves alike (motion.py). What shows only the same place, game
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.claims import Match
+from pipelines.copyright.verification.detail import coarse_likeness
 from pipelines.copyright.verification.features import FeatureCache, Picture
 from pipelines.copyright.verification.judged import ALL_MOVES, HOLDS_SHARE, LIKELY, Evidence, Verdict, judged
 from pipelines.copyright.verification.lasting import Look, lasting
@@ -29,6 +30,8 @@ MOST_POINTS = 40  # kept of a pair, to be drawn
 SEARCHED = 4  # moments at which a placement is looked for
 HOPELESS = 2  # moments at which none was found, after which no more are tried
 ENOUGH = 3  # moments that hold
+OFF_MS = (-1000, -500, 500, 1000)  # that a line may be off
+CLEARLY = 0.02  # coarse likeness by which another line is better
 CUT = 0.95  # share of what shows something that moves where two moments are of two shots, or the camera pans
 Beside = Callable[[int], Sequence[Pair]]  # the stills before and behind a moment, by its place
 
@@ -65,11 +68,13 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
     if not len(upload) or not len(reference):
         return Verification(Verdict.UNSEEN, LIKELY, "no pictures were kept to verify it on")
     moments = chosen(upload, reference, match)
-    pictures = [
-        (cache.picture(upload.pictures[one.upload]), cache.picture(reference.pictures[one.reference]))
-        for one in moments
-    ]
+    pictures = _pictures(upload, reference, moments, cache)
     found = _laid_all(pictures)
+    if moved := _moved(upload, reference, match, moments, found, cache):
+        others = _pictures(upload, reference, moved, cache)
+        again_found = _laid_all(others)
+        if _worth(again_found) > _worth(found):
+            moments, pictures, found = moved, others, again_found
 
     def beside(at: int) -> list[Pair]:
         ours, theirs = moments[at].upload, moments[at].reference
@@ -85,6 +90,50 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
         if one
     ]
     return Verification(said.verdict, said.score, said.reason, tuple(sorted(pairs, key=lambda p: -p.agreement)))
+
+
+def _pictures(upload: Stills, reference: Stills, moments: Sequence[Moment], cache: FeatureCache) -> list[Pair]:
+    return [
+        (cache.picture(upload.pictures[one.upload]), cache.picture(reference.pictures[one.reference]))
+        for one in moments
+    ]
+
+
+def _moved(
+    upload: Stills,
+    reference: Stills,
+    match: Match,
+    moments: Sequence[Moment],
+    found: Sequence[Laid | None],
+    cache: FeatureCache,
+) -> list[Moment] | None:
+    """The line moved in time, where the same placement lays other stills on each other clearly better.
+
+    Descriptors are alike from one second to the next, so that a line may be a second off; detail is not.
+    """
+    best = max((one for one in found if one), key=lambda one: one.worth, default=None)
+    if best is None:
+        return None
+    at_line = _coarsely(upload, reference, best, moments, cache)
+    likeliest, moved = at_line, list(moments)
+    for off_ms in OFF_MS:
+        line = replace(match, ref_start_ms=match.ref_start_ms + off_ms, ref_end_ms=match.ref_end_ms + off_ms)
+        there = [reference.at(line.place(int(upload.frame_ms[one.upload]))) for one in moments]
+        others = [replace(one, reference=at) for one, at in zip(moments, there, strict=True)]
+        alike = _coarsely(upload, reference, best, others, cache)
+        if alike > likeliest:
+            likeliest, moved = alike, others
+    return moved if likeliest >= at_line + CLEARLY else None
+
+
+def _worth(found: Sequence[Laid | None]) -> float:
+    return sum(one.worth for one in found if one)
+
+
+def _coarsely(upload: Stills, reference: Stills, best: Laid, moments: Sequence[Moment], cache: FeatureCache) -> float:
+    """How alike the stills of some moments are as one placement lays them, shrunk."""
+    pairs = _pictures(upload, reference, moments, cache)
+    return float(np.mean([coarse_likeness(*pair, best.placement) for pair in pairs]))
 
 
 def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
