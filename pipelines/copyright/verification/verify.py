@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from pipelines.copyright.verification.judged import ALL_MOVES, HOLDS_SHARE, LIKE
 from pipelines.copyright.verification.lasting import Look, lasting
 from pipelines.copyright.verification.motion import Pair, moving
 from pipelines.copyright.verification.pairs import Moment, chosen
-from pipelines.copyright.verification.placement import applied
+from pipelines.copyright.verification.placement import applied, guesses
 from pipelines.copyright.verification.search import Laid, again, laid
 from pipelines.copyright.verification.stills import Stills, stored_stills
 
@@ -31,6 +32,7 @@ SEARCHED = 4  # moments at which a placement is looked for
 HOPELESS = 2  # moments at which none was found, after which no more are tried
 ENOUGH = 3  # moments that hold
 OFF_MS = (-1000, -500, 500, 1000)  # that a line may be off
+SIMPLE = 3  # placements of the whole on the whole
 CLEARLY = 0.02  # coarse likeness by which another line is better
 CUT = 0.95  # share of what shows something that moves where two moments are of two shots, or the camera pans
 Beside = Callable[[int], Sequence[Pair]]  # the stills before and behind a moment, by its place
@@ -131,9 +133,13 @@ def _worth(found: Sequence[Laid | None]) -> float:
 
 
 def _coarsely(upload: Stills, reference: Stills, best: Laid, moments: Sequence[Moment], cache: FeatureCache) -> float:
-    """How alike the stills of some moments are as one placement lays them, shrunk."""
+    """How alike the stills of some moments are, shrunk: as they were laid, or simply one on the other.
+
+    What was laid a second off in a film that pans has its placement from there.
+    """
     pairs = _pictures(upload, reference, moments, cache)
-    return float(np.mean([coarse_likeness(*pair, best.placement) for pair in pairs]))
+    ways = [best.placement, *islice(guesses(*pairs[0]), SIMPLE)]
+    return max(float(np.mean([coarse_likeness(*pair, way) for pair in pairs])) for way in ways)
 
 
 def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:

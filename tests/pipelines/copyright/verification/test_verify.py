@@ -173,6 +173,16 @@ def test_a_copy_looked_at_between_the_references_frames(phase, original, cache):
     assert verify(stills(film(1, phase=phase)), stills(original), LINE, cache).verdict is Verdict.VERIFIED
 
 
+@pytest.mark.parametrize("off_ms", [-1000, 500, 1000])
+def test_a_line_that_is_off_by_a_second_is_moved(off_ms, cache):
+    """The descriptor is alike from one second to the next; of a fast film the detail is not."""
+    fast = [film(1, 1, phase=4 * second)[0] for second in range(SECONDS)]
+    found = verify(stills(fast), stills(fast), Match("Image", 0.95, 1000, 6999, 1000 + off_ms, 6999 + off_ms), cache)
+
+    assert found.verdict is Verdict.VERIFIED
+    assert all(pair.upload_ms == pair.ref_ms for pair in found.pairs)
+
+
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_a_copy_at_another_speed(speed, original, cache):
     shown = [film(1, 1, phase=speed * second)[0] for second in range(6)]
