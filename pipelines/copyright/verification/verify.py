@@ -129,7 +129,8 @@ def _moved(
 
 
 def _worth(found: Sequence[Laid | None]) -> float:
-    return sum(one.worth for one in found if one)
+    """Of the best moments: how many were laid depends on when enough of them held."""
+    return sum(sorted((one.worth for one in found if one), reverse=True)[:ENOUGH])
 
 
 def _coarsely(upload: Stills, reference: Stills, best: Laid, moments: Sequence[Moment], cache: FeatureCache) -> float:
