@@ -79,9 +79,9 @@ def measure(contents: int) -> dict[str, float]:
         for kind, value in (
             ("s", one.seconds),
             ("cpu_s", one.cpu_s),
-            ("recall", recall_of(one.stars, made)[0]),
-            ("precision", recall_of(one.stars, made)[1]),
-            ("chains_spread", spread(one.stars, made)),
+            ("recall", recall_of(one.clusters, made)[0]),
+            ("precision", recall_of(one.clusters, made)[1]),
+            ("chains_spread", spread(one.clusters, made)),
         )
     }
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text("utf-8").splitlines() if ":" in line)
