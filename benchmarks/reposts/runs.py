@@ -53,7 +53,7 @@ def build(planted: Planted, new: NDArray[np.bool_], folder: Path) -> Run:
     stars = group(pairs, taken.stars, compare)
     same, changed = taken.settle(stars, vectors.contents)
     named = [*same, *_named(same, changed, base)]
-    stored.keep_stars(named, vectors.contents, {}, base)
+    stored.keep_stars(named, vectors.contents, {}, base, ~fresh if covered else None)
     took = time.perf_counter() - began, time.process_time() - cpu
     return Run([{int(name, 16) for name in one.contents} for one in named], *took)
 

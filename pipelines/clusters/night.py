@@ -98,14 +98,15 @@ class Clustering:
         found = nominate(vectors, new, _stopped_before(vectors, covered.stopped if covered else {}))
         pairs = dict(found.pairs)
         pairs |= dict.fromkeys(self._by_sound(vectors, contents, new), 0.0)
-        taken = take_up(base, vectors.contents, pairs, covered.gone(vectors.contents) if covered else ())
+        gone = covered.gone(vectors.contents) if covered else []
+        taken = take_up(base, vectors.contents, pairs, gone)
         pairs |= taken.pairs
         stops = _stretches(vectors, found.stopped)
         comparer = Comparer(self.space, partial(self._read, contents), stops, self.look(contents), self.advance)
         stars = group(pairs, taken.stars, comparer)
         same, changed = taken.settle(stars, vectors.contents)
         named = [*same, *self._named(same, changed, before, _by_content(nights))]
-        self._keep(named, vectors, found.stopped, base)
+        self._keep(named, vectors, found.stopped, base, ~new if covered and not gone else None)
         done = Clustered(
             rows=self._rows(named, nights),
             contents=len(vectors.contents),
@@ -187,14 +188,21 @@ class Clustering:
         return [replace(one, id=name.id, founded=name.founded) for one, name in zip(found, said, strict=True)]
 
     def _keep(
-        self, named: Sequence[StoredStar], vectors: Vectors, stopped: NDArray[np.bool_], base: Sequence[StoredStar]
+        self,
+        named: Sequence[StoredStar],
+        vectors: Vectors,
+        stopped: NDArray[np.bool_],
+        base: Sequence[StoredStar],
+        known: NDArray[np.bool_] | None,
     ) -> None:
         first = vectors.first
         places: dict[str, list[int]] = {}
         for row in np.flatnonzero(stopped).tolist():
             owner = int(vectors.owner[row])
             places.setdefault(vectors.contents[owner], []).append(row - int(first[owner]))
-        self._stored(self.night).keep_stars([one for one in named if one.members], vectors.contents, places, base)
+        self._stored(self.night).keep_stars(
+            [one for one in named if one.members], vectors.contents, places, base, known
+        )
 
     def _rows(self, named: Sequence[StoredStar], nights: Sequence[NightUploads]) -> list[dict[str, Any]]:
         """Rows of the clusters that have an upload of tonight."""

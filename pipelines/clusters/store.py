@@ -105,15 +105,17 @@ class Stored:
         contents: Sequence[str],
         stopped: Mapping[str, Sequence[int]],
         base: Sequence[StoredStar] = (),
+        known: NDArray[np.bool_] | None = None,
     ) -> None:
         """Write what a run ended with: the contents that it compared, and then the clusters.
 
-        `base` are the clusters that it began with, as `stars` returned them: those that are still among the others, as
-        the same objects, are not written again.
+        `known` says which contents the run before compared; None where all have to be written: it had others too, or
+        there was none. `base` are the clusters that it ended with, as `stars` returned them: those that are still among
+        the others, as the same objects, are not written again.
         """
         make(self.folder)
         before = self.covered()
-        kept, rows = _covered_rows(before, contents, stopped)
+        kept, rows = _covered_rows(before, contents, stopped, known)
         stars = list(stars)
         state = {"covered": self._with(kept, "covered", rows), "stars": self._star_files(stars, base)}
         write_text(self.folder / STATE, json.dumps(state))
@@ -149,12 +151,14 @@ class Stored:
 
 
 def _covered_rows(
-    before: Covered | None, contents: Sequence[str], stopped: Mapping[str, Sequence[int]]
+    before: Covered | None,
+    contents: Sequence[str],
+    stopped: Mapping[str, Sequence[int]],
+    known: NDArray[np.bool_] | None,
 ) -> tuple[tuple[str, ...], pa.Table]:
     """Files that stay, and the rows that they lack: a later row of a content counts."""
     names = pa.array(contents, pa.string())
-    known = before.among(contents) if before else np.zeros(len(contents), np.bool_)
-    if before and len(before.files) < MOST_FILES and not before.gone(contents):
+    if before and known is not None and len(before.files) < MOST_FILES:
         fresh = names.filter(pa.array(~known))
         new = set(fresh.to_pylist())
         either = [name for name in before.stopped if name not in stopped] + list(stopped)

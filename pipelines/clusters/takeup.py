@@ -49,7 +49,7 @@ def _reached(base: Sequence[StoredStar], names: set[str]) -> list[StoredStar]:
     """Stars with some contents, those that share a content with them, and so on."""
     holders: dict[str, list[int]] = {}
     for number, star in enumerate(base):
-        for name in star.contents:
+        for name in (star.medoid, *star.members):
             holders.setdefault(name, []).append(number)
     found: set[int] = set()
     waiting = [*names]
@@ -57,7 +57,7 @@ def _reached(base: Sequence[StoredStar], names: set[str]) -> list[StoredStar]:
         for number in holders.pop(waiting.pop(), ()):
             if number not in found:
                 found.add(number)
-                waiting += base[number].contents
+                waiting += [base[number].medoid, *base[number].members]
     return [base[number] for number in sorted(found)]
 
 

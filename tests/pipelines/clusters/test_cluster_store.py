@@ -87,7 +87,7 @@ def test_stars_there_and_back(tmp_path):
 def test_a_run_that_adds_writes_only_what_is_new(tmp_path):
     stored = Stored(tmp_path)
     stored.keep_stars(STARS, ["a", "b", "c"], {"b": [1], "c": [2]})
-    stored.keep_stars(STARS, ["a", "b", "c", "e"], {"b": [1, 3], "e": [0]})
+    stored.keep_stars(STARS, ["a", "b", "c", "e"], {"b": [1, 3], "e": [0]}, known=np.array([1, 1, 1, 0], bool))
 
     files = [tmp_path / name for name in stored.covered().files]
     assert [mapped(path)["content_sha256"].to_pylist() for path in files] == [["a", "b", "c"], ["e", "b", "c"]]
@@ -95,7 +95,7 @@ def test_a_run_that_adds_writes_only_what_is_new(tmp_path):
     assert found.among(["a", "b", "c", "e", "f"]).tolist() == [True] * 4 + [False]
     assert {name: places for name, places in found.stopped.items() if places} == {"b": [1, 3], "e": [0]}
 
-    stored.keep_stars(STARS, ["a", "b", "c", "e"], {"b": [1, 3], "e": [0]})
+    stored.keep_stars(STARS, ["a", "b", "c", "e"], {"b": [1, 3], "e": [0]}, known=np.ones(4, bool))
     assert stored.covered().files == found.files
 
 
@@ -127,7 +127,8 @@ def test_many_files_become_one(tmp_path):
     for number in range(MOST_FILES + 1):
         base = stored.stars()
         made = StoredStar(f"c{number}", "dt=1", f"m{number}", (0, 8), {"b": LINK})
-        stored.keep_stars([*base, made], [f"m{one}" for one in range(number + 1)], {}, base)
+        known = np.arange(number + 1) < number
+        stored.keep_stars([*base, made], [f"m{one}" for one in range(number + 1)], {}, base, known if number else None)
     assert len(stored.stars()) == MOST_FILES + 1
     assert len(list(tmp_path.glob("stars-*"))) == len(list(tmp_path.glob("covered-*"))) == 1
 
@@ -154,7 +155,7 @@ def test_a_run_that_was_killed_leaves_the_state_of_before(tmp_path, monkeypatch,
     assert stored.covered().among(["a", "b"]).tolist() == [True, False]
     assert stored.stars() == STARS[:1]
 
-    stored.keep_stars([*base, STARS[1]], ["a", "b"], {}, base)
+    stored.keep_stars([*base, STARS[1]], ["a", "b"], {}, base, np.array([True, False]))
     assert stored.stars() == STARS
     assert len(list(tmp_path.glob("*.arrow"))) == 4  # and what the killed run left behind is gone
 
