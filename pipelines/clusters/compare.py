@@ -20,7 +20,7 @@ from pipelines.copyright.sound.index import AudioIndex
 
 LEAST_SCORE = 0.3  # of an aligned stretch that is looked at more closely
 SURE_SCORE = 0.8  # of one that counts where nobody can look more closely
-LEAST_COURSE = 0.2  # likeness of what changes along a line that is looked at: of unrelated contents 0.1 to 0.3
+LEAST_COURSE = 0.3  # likeness of what changes along a line that is looked at; nine in ten unrelated pairs have less
 SURELY_SAME = 0.9  # score of pictures along such a line: nothing else speaks for it
 LEAST_SHARE, LEAST_MS = 0.25, 1500  # of the shorter content, and in all, that a copy shares
 BLANK_SHARE = 0.5  # of its frames that show nothing: then sound speaks for a content by itself
