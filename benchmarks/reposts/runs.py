@@ -55,6 +55,7 @@ def build(planted: Planted, new: NDArray[np.bool_], folder: Path) -> Run:
     named = [*same, *_named(same, changed, base)]
     stored.keep_stars(named, vectors.contents, {}, base, ~fresh if covered else None)
     took = time.perf_counter() - began, time.process_time() - cpu
+    gc.unfreeze()
     return Run([{int(name, 16) for name in one.contents} for one in named], *took)
 
 
