@@ -16,6 +16,7 @@ from jobs.judge import read_summary
 from model_registry.errors import UsageError
 from pipelines.clusters.contents import NightUploads
 from pipelines.clusters.night import Clustered, Clustering
+from pipelines.clusters.store import Stored
 from pipelines.clusters.uploads import Upload
 from pipelines.copyright.picture.space import Space, shipped_space
 from pipelines.pieces import Pieces
@@ -101,6 +102,13 @@ def cluster(
 ) -> tuple[Clustered, dict[str, Any]]:
     """Find the clusters, write `clusters.parquet`, and return them with what a summary says of them."""
     began = time.monotonic()
+    for one in [night, *earlier]:
+        stored = Stored.of(one.pieces.folder, space)
+        if stored.covered() is None and (others := stored.other_formats()):
+            progress.say(
+                f"warning: {one.name} has clusters kept as {', '.join(others)} and this version reads "
+                f"{stored.folder.name}: its contents are compared again, and ids stay"
+            )
     found = Clustering(night, earlier, space, rebuild=rebuild, advance=Reporter()).run()
     facts = found.facts() | {"nights": 1 + len(earlier), "seconds": round(time.monotonic() - began, 3)}
     return found, facts

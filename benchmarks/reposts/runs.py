@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from benchmarks.reposts.planted import DIMENSIONS, Planted
 from pipelines.clusters.identity import Earlier, names
-from pipelines.clusters.night import taken_up
+from pipelines.clusters.links import Link
 from pipelines.clusters.nominate import nominate
-from pipelines.clusters.stars import Star, group
+from pipelines.clusters.stars import group
 from pipelines.clusters.store import Stored, StoredStar
+from pipelines.clusters.takeup import take_up
 from pipelines.clusters.vector_table import vectors_of
 from pipelines.clusters.windows import Clip, Vectors
 
@@ -24,43 +26,44 @@ from pipelines.clusters.windows import Clip, Vectors
 class Run:
     """What one run came to and cost."""
 
-    stars: list[Star]
+    clusters: list[set[int]]  # contents by number
     seconds: float
     cpu_s: float  # of all threads
 
 
 def build(planted: Planted, new: NDArray[np.bool_], folder: Path) -> Run:
     """Cluster contents, of which those that are not `new` were clustered in this folder before."""
+    gc.collect()
+    gc.freeze()  # what the benchmark itself holds is not gone through while the run is measured
     began, cpu = time.perf_counter(), time.process_time()
     stored = Stored(folder)
     stored.keep_vectors(part(planted.vectors, new))
-    vectors = vectors_of([stored.vectors()], DIMENSIONS)
+    vectors = vectors_of(stored.vectors(), DIMENSIONS)
     covered, base = stored.covered(), stored.stars()
-    numbers = np.array([int(name, 16) for name in vectors.contents])
     fresh = ~covered.among(vectors.contents) if covered else np.ones(len(vectors.contents), np.bool_)
     found = nominate(vectors, fresh, np.zeros(len(vectors), np.bool_))
-    given, pairs = taken_up(base, vectors.contents)
-    pairs |= found.pairs
+    taken = take_up(base, vectors.contents, found.pairs, covered.gone(vectors.contents) if covered else ())
+    pairs = {**found.pairs, **taken.pairs}
 
-    def compare(medoid: int, others: Sequence[int]) -> dict[int, object]:
-        mine = {int(numbers[other]): other for other in others}
-        return {mine[n]: link for n, link in planted.compare(int(numbers[medoid]), list(mine)).items()}
+    def compare(medoid: int, others: Sequence[int]) -> dict[int, Link]:
+        mine = {int(vectors.contents[other], 16): other for other in others}
+        found = planted.compare(int(vectors.contents[medoid], 16), list(mine))
+        return {mine[number]: link for number, link in found.items()}
 
-    stars = group(pairs, given, compare)  # type: ignore[arg-type]
-    named = _named(stars, vectors.contents, base)
-    stored.keep_stars(named, vectors.contents, {})
-    return Run(stars, time.perf_counter() - began, time.process_time() - cpu)
+    stars = group(pairs, taken.stars, compare)
+    same, changed = taken.settle(stars, vectors.contents)
+    named = [*same, *_named(same, changed, base)]
+    stored.keep_stars(named, vectors.contents, {}, base, ~fresh if covered else None)
+    took = time.perf_counter() - began, time.process_time() - cpu
+    gc.unfreeze()
+    return Run([{int(name, 16) for name in one.contents} for one in named], *took)
 
 
-def _named(stars: Sequence[Star], contents: Sequence[str], base: Sequence[StoredStar]) -> list[StoredStar]:
-    found = [
-        StoredStar("", "", contents[star.medoid], star.core_ms, {contents[m]: star.members[m] for m in star.members})
-        for star in stars
-    ]
-    before = [Earlier(one.id, one.founded, one.contents, one.medoid) for one in base]
-    said = names([(one.medoid, one.contents) for one in found], before, min, "dt=2026-11-24")
-    pairs = zip(found, said, strict=True)
-    return [StoredStar(name.id, name.founded, one.medoid, one.core_ms, one.members) for one, name in pairs]
+def _named(same: Sequence[StoredStar], changed: Sequence[StoredStar], base: Sequence[StoredStar]) -> list[StoredStar]:
+    kept = {one.id for one in same}
+    before = [Earlier(one.id, one.founded, one.contents, one.medoid) for one in base if one.id not in kept]
+    said = names([(one.medoid, one.contents) for one in changed], before, min, "dt=2026-11-24", kept)
+    return [replace(one, id=name.id, founded=name.founded) for one, name in zip(changed, said, strict=True)]
 
 
 def part(vectors: Vectors, wanted: NDArray[np.bool_]) -> Vectors:
@@ -73,16 +76,17 @@ def part(vectors: Vectors, wanted: NDArray[np.bool_]) -> Vectors:
     return Vectors(contents, place[vectors.owner[rows]], vectors.whole[rows], some)
 
 
-def recall_of(stars: Sequence[Star], planted: Planted) -> tuple[float, float]:
+def recall_of(clusters: Sequence[set[int]], planted: Planted) -> tuple[float, float]:
     """Share of the true pairs that some cluster holds, and of the pairs in clusters that are true."""
-    told = {(a, b) for star in stars for a in star.contents for b in star.contents if a < b}
+    told = {(a, b) for cluster in clusters for a in cluster for b in cluster if a < b}
     right = sum(bool(set(planted.shows[a]) & set(planted.shows[b])) for a, b in told)
     return right / planted.pairs(), right / max(1, len(told))
 
 
-def spread(stars: Sequence[Star], planted: Planted) -> int:
+def spread(clusters: Sequence[set[int]], planted: Planted) -> int:
     """How many chains joined their ends."""
-    together = {(a, b) for star in stars if len(star.contents) <= 10 for a in star.contents for b in star.contents}
-    large = [star.contents for star in stars if len(star.contents) > 10]
-    joined = [pair in together or any(set(pair) <= one for one in large) for pair in planted.chained]
-    return sum(joined)
+    holders: dict[int, set[int]] = {}
+    for number, cluster in enumerate(clusters):
+        for one in cluster:
+            holders.setdefault(one, set()).add(number)
+    return sum(bool(holders.get(a, set()) & holders.get(b, set())) for a, b in planted.chained)

@@ -9,6 +9,7 @@ from typing import Any
 from jobs.report.timeline import span
 from jobs.report.video import ReportVideo
 from jobs.report.words import one_line, visible
+from pipelines.clusters.uploads import parse_time
 from pipelines.risk.policy import Suggestion
 
 MOST_LINES = 50  # uploads of one cluster that are listed
@@ -31,8 +32,8 @@ class Member:
     uploaded: str
     night: str  # another one than that of the report, or nothing
     suggestion: str  # of tonight's uploads
-    when: str  # "0:03 to 0:12 is 0:00 to 0:09 of the medoid"
-    notes: tuple[str, ...]  # "medoid", "came first", "repost"
+    when: str  # "0:03 to 0:12 is 0:00 to 0:09 of film-7"
+    notes: tuple[str, ...]  # "came first", "repost", and of the medoid that all were compared with it
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -88,35 +89,43 @@ def view_of(folded: Fold) -> ClusterView | None:
         return None
     said = {one.verdict["video_id"]: str(one.verdict["suggestion"]) for one in folded.videos}
     tonight = cluster.row["night"]
-    members = [_member(row, tonight, said) for row in cluster.rows[:MOST_LINES]]
+    medoid = next((visible(row["video_id"]) for row in cluster.rows if row["role"] == "medoid"), "the medoid")
+    members = [_member(row, tonight, said, medoid) for row in cluster.rows[:MOST_LINES]]
     first = f"{visible(cluster.row['first_video_id'])}"
     if uploader := cluster.row["first_uploader_id"]:
         first += f" by {one_line(uploader)}"
     return ClusterView(cluster.cluster_id, cluster.size, first, tuple(members), len(cluster.rows) - len(members))
 
 
-def _member(row: Mapping[str, Any], tonight: str, said: Mapping[str, str]) -> Member:
+def _member(row: Mapping[str, Any], tonight: str, said: Mapping[str, str], medoid: str) -> Member:
     own = row["night"] == tonight
-    notes = {"medoid": row["role"] == "medoid", "came first": row["first"], "repost": row["repost"]}
+    compared = "all others are compared with it"
+    notes = {"came first": row["first"], "repost": row["repost"], compared: row["role"] == "medoid"}
     uri = visible(row["uri"] or "")
     return Member(
         video_id=visible(row["video_id"]),
         link=uri if uri.startswith(("https://", "http://")) else "",
         uri=uri,
         uploader=one_line(row["uploader_id"] or ""),
-        uploaded=one_line(row["uploaded_at"] or ""),
+        uploaded=_time(row["uploaded_at"]),
         night="" if own else one_line(row["night"]),
         suggestion=said.get(row["video_id"], "") if own else "",
-        when=_when(row),
+        when=_when(row, medoid),
         notes=tuple(note for note, holds in notes.items() if holds),
     )
 
 
-def _when(row: Mapping[str, Any]) -> str:
+def _time(said: str | None) -> str:
+    """A time as people read it, in UTC, or as the manifest says it where it cannot be read."""
+    time = parse_time(said)
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else one_line(said or "")
+
+
+def _when(row: Mapping[str, Any], medoid: str) -> str:
     if row["start_ms"] is None:
         return "" if row["role"] == "medoid" else VERIFIED["exact"]
     mine, its = span(row["start_ms"], row["end_ms"]), span(row["medoid_start_ms"], row["medoid_end_ms"])
-    return f"{mine} is {its} of the medoid ({VERIFIED[row['verified']]})"
+    return f"{mine} is {its} of {medoid} ({VERIFIED[row['verified']]})"
 
 
 def gravest_first(suggestions: Iterable[str]) -> list[str]:

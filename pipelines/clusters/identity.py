@@ -4,6 +4,7 @@ A new cluster is named by the content in it that was uploaded first. From then o
 cluster takes the name of the earlier cluster with which it shares the most contents; of equals that of the one with
 the same medoid, then the one founded first. Each name goes to one cluster only: where clusters merge, the larger part
 keeps its name and the other name ends; where one splits, the larger part keeps the name and the other gets a new one.
+A cluster that is what it was keeps its name before all others.
 """
 
 from __future__ import annotations
@@ -32,15 +33,23 @@ class Named:
 
 
 def names(
-    clusters: Sequence[tuple[str, Set[str]]], earlier: Sequence[Earlier], founder: Callable[[Set[str]], str], night: str
+    clusters: Sequence[tuple[str, Set[str]]],
+    earlier: Sequence[Earlier],
+    founder: Callable[[Set[str]], str],
+    night: str,
+    kept: Set[str] = frozenset(),
 ) -> list[Named]:
-    """Name clusters, each given as its medoid and its contents; `founder` says which content was uploaded first."""
+    """Name clusters, each given as its medoid and its contents; `founder` says which content was uploaded first.
+
+    `kept` are names that are taken by clusters that are what they were.
+    """
+    earlier = [one for one in earlier if one.id not in kept]
     holders: dict[str, list[int]] = {}
     for number, one in enumerate(earlier):
         for sha256 in one.contents:
             holders.setdefault(sha256, []).append(number)
     found: dict[int, Named] = {}
-    taken: set[str] = set()
+    taken: set[str] = {*kept}
     for cluster, number in sorted(_shared(clusters, holders), key=_preference(clusters, earlier)):
         one = earlier[number]
         if cluster not in found and one.id not in taken:

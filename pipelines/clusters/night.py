@@ -19,12 +19,13 @@ from pipelines.clusters.identity import Earlier, names
 from pipelines.clusters.members import CLUSTERS, NAME
 from pipelines.clusters.nominate import by_sound, nominate
 from pipelines.clusters.pictures import look_at_stills
-from pipelines.clusters.stars import Star, group
+from pipelines.clusters.stars import group
 from pipelines.clusters.store import Covered, Stored, StoredStar
 from pipelines.clusters.table import rows_of
+from pipelines.clusters.takeup import take_up
 from pipelines.clusters.uploads import Upload, in_order
 from pipelines.clusters.vector_table import table_of, vectors_of
-from pipelines.clusters.windows import Vectors, clip_of
+from pipelines.clusters.windows import Clip, Vectors, clip_of
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.space import Space
 from pipelines.copyright.stored import stored_fingerprints
@@ -32,6 +33,7 @@ from pipelines.pieces import Pieces
 from pipelines.places import exists, read_table, write_table
 
 DESCRIBED = 64  # contents read at once
+FILED = 4096  # described contents that are written as one file
 SOUND_HOURS = 50  # of all contents whose sounds are compared too; in more, only of those that show nothing
 Advance = Callable[[str, int, int], None]  # what is done, how many of how many
 
@@ -88,20 +90,23 @@ class Clustering:
         """Describe, nominate, compare, group, name, and keep it; `clusters.parquet` is written last."""
         nights = [self.night, *self.earlier]
         before = earlier_clusters(nights)
-        vectors = vectors_of([self._described(one) for one in nights], self.space.dimensions)
+        vectors = vectors_of([table for one in nights for table in self._described(one)], self.space.dimensions)
         contents = Contents.of(nights, vectors.contents)
         base, covered = ([], None) if self.rebuild else self._base(nights)
         new = ~covered.among(vectors.contents) if covered else np.ones(len(vectors.contents), np.bool_)
         self.advance("comparing", 0, int(new.sum()))
         found = nominate(vectors, new, _stopped_before(vectors, covered.stopped if covered else {}))
-        given, pairs = taken_up(base, vectors.contents)
-        pairs |= found.pairs
+        pairs = dict(found.pairs)
         pairs |= dict.fromkeys(self._by_sound(vectors, contents, new), 0.0)
+        gone = covered.gone(vectors.contents) if covered else []
+        taken = take_up(base, vectors.contents, pairs, gone)
+        pairs |= taken.pairs
         stops = _stretches(vectors, found.stopped)
         comparer = Comparer(self.space, partial(self._read, contents), stops, self.look(contents), self.advance)
-        stars = group(pairs, given, comparer)
-        named = self._named(stars, vectors.contents, before, _by_content(nights))
-        self._keep(named, vectors, found.stopped)
+        stars = group(pairs, taken.stars, comparer)
+        same, changed = taken.settle(stars, vectors.contents)
+        named = [*same, *self._named(same, changed, before, _by_content(nights))]
+        self._keep(named, vectors, found.stopped, base, ~new if covered and not gone else None)
         done = Clustered(
             rows=self._rows(named, nights),
             contents=len(vectors.contents),
@@ -116,24 +121,25 @@ class Clustering:
     def _stored(self, night: NightUploads) -> Stored:
         return Stored.of(night.pieces.folder, self.space)
 
-    def _described(self, night: NightUploads) -> pa.Table:
+    def _described(self, night: NightUploads) -> list[pa.Table]:
         """VECTORS of a night's contents; tonight's are kept."""
         stored = self._stored(night)
         wanted = {one.content_sha256 for one in night.uploads} & night.pieces.contents.keys()
-        known = stored.vectors()
-        known = known.filter(pc.is_in(known["content_sha256"], value_set=pa.array(sorted(wanted), pa.string())))
-        tables = [known]
-        todo = wanted - set(known["content_sha256"].to_pylist())
+        tables = [_of(table, wanted) for table in stored.vectors()]
+        todo = wanted.difference(*(table["content_sha256"].to_pylist() for table in tables))
+        clips: dict[str, Clip] = {}
         batches = in_batches(night.pieces, todo)
-        for number, batch in enumerate(batches):
-            self.advance("describing", min(number * DESCRIBED, len(todo)), len(todo))
+        for number, batch in enumerate(batches, 1):
+            self.advance("describing", min((number - 1) * DESCRIBED, len(todo)), len(todo))
             prints = stored_fingerprints(night.pieces, batch)
-            clips = {sha256: clip_of(one.within(self.space)) for sha256, one in prints.items()}
-            vectors = Vectors.of(clips, self.space.dimensions)
-            tables.append(table_of(vectors))
-            if night is self.night:
-                stored.keep_vectors(vectors)
-        return pa.concat_tables(tables)
+            clips |= {sha256: clip_of(one.within(self.space)) for sha256, one in prints.items()}
+            if len(clips) >= FILED or number == len(batches):
+                vectors = Vectors.of(clips, self.space.dimensions)
+                tables.append(table_of(vectors))
+                if night is self.night:
+                    stored.keep_vectors(vectors)
+                clips = {}
+        return tables
 
     def _base(self, nights: Sequence[NightUploads]) -> tuple[list[StoredStar], Covered | None]:
         """What the last run ended with: that of tonight, or else of the newest night that has one."""
@@ -164,38 +170,50 @@ class Clustering:
 
     def _named(
         self,
-        stars: Sequence[Star],
-        contents: Sequence[str],
+        same: Sequence[StoredStar],
+        changed: Sequence[StoredStar],
         before: Sequence[Earlier],
         uploads: Mapping[str, Sequence[Upload]],
     ) -> list[StoredStar]:
-        """Name the stars, and what was uploaded twice and is like nothing else: it has no members."""
-        found = [
-            StoredStar("", "", contents[one.medoid], one.core_ms, {contents[m]: one.members[m] for m in one.members})
-            for one in stars
-        ]
-        inside = set[str]().union(*(one.contents for one in found))
+        """Name what changed, and what was uploaded twice and is like nothing else: it has no members."""
+        inside = set[str]().union(*(one.contents for one in [*same, *changed]))
         twice = sorted(sha256 for sha256, own in uploads.items() if len(own) > 1 and sha256 not in inside)
-        found += [StoredStar("", "", sha256, (0, 0), {}) for sha256 in twice]
+        found = [*changed, *(StoredStar("", "", sha256, (0, 0), {}) for sha256 in twice)]
 
         def founder(group: Set[str]) -> str:
             return in_order(upload for sha256 in group for upload in uploads[sha256])[0].content_sha256
 
-        said = names([(one.medoid, one.contents) for one in found], before, founder, self.night.name)
+        kept = {one.id for one in same}
+        said = names([(one.medoid, one.contents) for one in found], before, founder, self.night.name, kept)
         return [replace(one, id=name.id, founded=name.founded) for one, name in zip(found, said, strict=True)]
 
-    def _keep(self, named: Sequence[StoredStar], vectors: Vectors, stopped: NDArray[np.bool_]) -> None:
-        first = np.searchsorted(vectors.owner, np.arange(len(vectors.contents)))
+    def _keep(
+        self,
+        named: Sequence[StoredStar],
+        vectors: Vectors,
+        stopped: NDArray[np.bool_],
+        base: Sequence[StoredStar],
+        known: NDArray[np.bool_] | None,
+    ) -> None:
+        first = vectors.first
         places: dict[str, list[int]] = {}
         for row in np.flatnonzero(stopped).tolist():
             owner = int(vectors.owner[row])
             places.setdefault(vectors.contents[owner], []).append(row - int(first[owner]))
-        self._stored(self.night).keep_stars([one for one in named if one.members], vectors.contents, places)
+        self._stored(self.night).keep_stars(
+            [one for one in named if one.members], vectors.contents, places, base, known
+        )
 
     def _rows(self, named: Sequence[StoredStar], nights: Sequence[NightUploads]) -> list[dict[str, Any]]:
         """Rows of the clusters that have an upload of tonight."""
         own = {one.content_sha256 for one in self.night.uploads}
         return rows_of([one for one in named if one.contents & own], _by_content(nights))
+
+
+def _of(table: pa.Table, wanted: Set[str]) -> pa.Table:
+    """Those of some contents; where that is all, the table itself, which lies on disk."""
+    keep = pc.is_in(table["content_sha256"], value_set=pa.array(sorted(wanted), pa.string()))
+    return table if pc.all(keep).as_py() is not False else table.filter(keep)
 
 
 def in_batches(pieces: Pieces, contents: Iterable[str]) -> list[list[str]]:
@@ -218,25 +236,10 @@ def earlier_clusters(nights: Sequence[NightUploads]) -> list[Earlier]:
     return list(found.values())
 
 
-def taken_up(base: Sequence[StoredStar], contents: Sequence[str]) -> tuple[list[Star], dict[tuple[int, int], float]]:
-    """Stars as they were, as far as their contents are still there, and pairs of those that lost their medoid."""
-    place = {name: number for number, name in enumerate(contents)}
-    stars: list[Star] = []
-    pairs: dict[tuple[int, int], float] = {}
-    for one in sorted(base, key=lambda star: (-len(star.members), star.id)):
-        members = {place[name]: link for name, link in one.members.items() if name in place}
-        if members and one.medoid in place:
-            stars.append(Star(place[one.medoid], one.core_ms, members, one.id))
-        elif len(members) > 1:
-            first, *others = sorted(members)
-            pairs |= dict.fromkeys([(first, other) for other in others], 1.0)
-    return stars, pairs
-
-
 def _stopped_before(vectors: Vectors, stopped: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
     found = np.zeros(len(vectors), np.bool_)
     for name in stopped.keys() & set(vectors.contents) if stopped else ():
-        first = np.searchsorted(vectors.owner, bisect_left(vectors.contents, name))
+        first = vectors.first[bisect_left(vectors.contents, name)]
         found[first + np.array(stopped[name], np.int64)] = True
     return found
 

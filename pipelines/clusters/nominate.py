@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.clusters.joined import Joined
 from pipelines.clusters.similar import Pairs, similar_between, similar_within
 from pipelines.clusters.windows import Vectors
 from pipelines.copyright.picture import pdq
@@ -54,13 +55,14 @@ def nominate(vectors: Vectors, new: NDArray[np.bool_], stopped: NDArray[np.bool_
 def _similar(vectors: Vectors, fresh: NDArray[np.bool_], threads: int) -> Iterator[Pairs]:
     """Pairs of rows; what is known is never compared with what is known."""
     rows, old = np.flatnonzero(fresh), np.flatnonzero(~fresh)
+    every_VD = vectors.clip.vectors_WD
     if not len(old):
-        yield from similar_within(vectors.clip.vectors_WD, LEAST, threads)
+        yield from similar_within(every_VD, LEAST, threads)
         return
-    own_ND = vectors.clip.vectors_WD[rows]
+    own_ND = every_VD[rows]
     for pairs in similar_within(own_ND, LEAST, threads):
         yield Pairs(rows[pairs.first], rows[pairs.second], pairs.score)
-    known_ND = vectors.clip.vectors_WD if len(old) == len(fresh) else vectors.clip.vectors_WD[old]
+    known_ND = every_VD.where(~fresh) if isinstance(every_VD, Joined) else every_VD[old]
     for pairs in similar_between(own_ND, known_ND, LEAST, threads):
         yield Pairs(rows[pairs.first], old[pairs.second], pairs.score)
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipelines.clusters.joined import Matrix
+
 QUERY_TILE, ROW_TILE = 2048, 4096  # 16 MiB of products in bfloat16
 BLOCK, STRIP = 8, 16  # tiles of queries and of rows that a task of a thread visits: 0.5 s or more
 WAITING = 2  # tasks a thread that may be ready before their turn
@@ -52,24 +54,22 @@ def similar_plain(queries_QD: NDArray[Any], rows_ND: NDArray[Any], least: float,
     return Pairs(first, second, scores_QN[first, second])
 
 
-def similar_within(rows_ND: NDArray[Any], least: float, threads: int = 0) -> Iterator[Pairs]:
+def similar_within(rows_ND: Matrix, least: float, threads: int = 0) -> Iterator[Pairs]:
     """Yield every pair of different rows with a score of `least` or more, each once, the lower row first."""
     yield from _searched(rows_ND, rows_ND, least, threads, within=True)
 
 
-def similar_between(queries_QD: NDArray[Any], rows_ND: NDArray[Any], least: float, threads: int = 0) -> Iterator[Pairs]:
+def similar_between(queries_QD: Matrix, rows_ND: Matrix, least: float, threads: int = 0) -> Iterator[Pairs]:
     """Yield every pair of a query and a row with a score of `least` or more.
 
-    Rows are unit vectors or zeros, float16 or float32, and may be a memory map: a tile is read when it is needed.
+    Rows are unit vectors or zeros, float16 or float32, and may lie in memory maps: a tile is read when it is needed.
     Memory is that of a few tiles a thread, about 100 MiB, and of the pairs in flight. By default there is a thread for
     each of torch's. Raises ValueError where `least` is not above 0.02, from where on the screen tells something.
     """
     yield from _searched(queries_QD, rows_ND, least, threads, within=False)
 
 
-def _searched(
-    queries_QD: NDArray[Any], rows_ND: NDArray[Any], least: float, threads: int, *, within: bool
-) -> Iterator[Pairs]:
+def _searched(queries_QD: Matrix, rows_ND: Matrix, least: float, threads: int, *, within: bool) -> Iterator[Pairs]:
     if not 0.02 < least <= 1:
         raise ValueError(f"least is {least}, wanted more than 0.02 and at most 1")
     threads = threads or torch.get_num_threads()
@@ -131,7 +131,7 @@ class _Screen:
         floor = torch.tensor([least - 1.1 * slack], dtype=kind).view(bits).item()
         return cls(np.float32(least), kind, bits, int(floor) - 1)
 
-    def visit(self, queries_QD: NDArray[Any], rows_ND: NDArray[Any], first: int, row: int, within: bool) -> Pairs:
+    def visit(self, queries_QD: Matrix, rows_ND: Matrix, first: int, row: int, within: bool) -> Pairs:
         """A block of queries against a strip of rows; each tile of either is turned to the cheap type once."""
         queries = [
             (start, _narrow(queries_QD[start : start + QUERY_TILE], self.kind))
@@ -162,9 +162,7 @@ class _Screen:
         query, other = np.nonzero(bits[some] >= self.floor)
         return some[query], other
 
-    def _scored(
-        self, queries_QD: NDArray[Any], rows_ND: NDArray[Any], query: NDArray[np.int64], other: NDArray[np.int64]
-    ) -> Pairs:
+    def _scored(self, queries_QD: Matrix, rows_ND: Matrix, query: NDArray[np.int64], other: NDArray[np.int64]) -> Pairs:
         scores = np.empty(len(query), np.float32)
         for begin in range(0, len(query), RESCORED):
             part = slice(begin, begin + RESCORED)
@@ -175,4 +173,6 @@ class _Screen:
 
 
 def _narrow(rows_ND: NDArray[Any], kind: torch.dtype) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rows_ND)).to(kind)
+    """A tile in the cheap type; one of a file that is only read is copied, since torch takes none of these."""
+    tile = np.ascontiguousarray(rows_ND)
+    return torch.from_numpy(tile if tile.flags.writeable else tile.copy()).to(kind)

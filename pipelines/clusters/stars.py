@@ -27,6 +27,7 @@ class Star:
     core_ms: tuple[int, int]
     members: dict[int, Link] = field(default_factory=dict)  # times are in the member and in the medoid
     id: str = ""  # of the cluster, where it is known from before
+    changed: bool = True  # since it was given
 
     @property
     def contents(self) -> set[int]:
@@ -62,7 +63,7 @@ class _Grouping:
         self.counting = False  # whether the heap is in use
         for (one, other), score in sorted(pairs.items()):
             self._reopen(one, other, score)
-        self.stars = [Star(one.medoid, one.core_ms, dict(one.members), one.id) for one in given]
+        self.stars = [Star(one.medoid, one.core_ms, dict(one.members), one.id, one.changed) for one in given]
         self.given = {star.medoid: star for star in reversed(self.stars)}
         self.compare = compare
         self.known: dict[tuple[int, int], Link | None] = {}  # (medoid, other) -> what they share
@@ -116,6 +117,7 @@ class _Grouping:
                     self._close(star.medoid, other)
             grown = sorted(other for other, link in links.items() if star.takes(link))
             for other in grown:
+                star.changed = True
                 star.members[other] = links[other]
                 self._open_star_of(other, star)
             self._close_within(star, grown)
@@ -165,6 +167,7 @@ def _narrow(star: Star, links: Mapping[int, Link]) -> None:
     every = {**star.members, **links}
     core_ms = best_core(every, set(every))
     if all(covers(link, core_ms) for link in star.members.values()):
+        star.changed |= core_ms != star.core_ms
         star.core_ms = core_ms
 
 
@@ -196,5 +199,6 @@ def without_parts(stars: Sequence[Star]) -> list[Star]:
 
 def _holders(number: int, star: Star, stars: Sequence[Star], inside: Mapping[int, set[int]]) -> Iterator[bool]:
     """For each star with all of these contents, whether it stays instead."""
-    for other in set.intersection(*(inside[one] for one in star.contents)) - {number}:
+    few = min((inside[one] for one in star.contents), key=len)
+    for other in (set.intersection(*(inside[one] for one in star.contents)) if len(few) > 1 else few) - {number}:
         yield len(stars[other].contents) > len(star.contents) or other < number

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.clusters.joined import Matrix
 from pipelines.copyright.fingerprint import Fingerprint
 from pipelines.copyright.picture.hits import FLAT
 from pipelines.copyright.picture.pdq import GOOD
@@ -34,8 +35,8 @@ class Clip:
 
     start_ms: NDArray[np.int64]  # [W]
     end_ms: NDArray[np.int64]  # [W]
-    vectors_WD: NDArray[np.float16]  # unit vectors
-    pdq_WB: NDArray[np.uint8]  # hash of the middle frame
+    vectors_WD: Matrix  # unit vectors, float16
+    pdq_WB: Matrix  # uint8, hash of the middle frame
     hashed_W: NDArray[np.bool_]  # whether that hash says something
 
     def __len__(self) -> int:
@@ -85,10 +86,10 @@ def _windows(frame_ms: NDArray[np.int64], descriptors_ND: NDArray[np.float32]) -
 
 @dataclass(frozen=True)
 class Vectors:
-    """The clips of many contents, end to end, in order of contents."""
+    """The clips of many contents, end to end, in any order of contents."""
 
     contents: tuple[str, ...]  # sha256, ascending
-    owner: NDArray[np.int64]  # [V], a place in `contents`, ascending
+    owner: NDArray[np.int64]  # [V], a place in `contents`; rows of one stand together
     whole: NDArray[np.bool_]  # [V], not a window
     clip: Clip
 
@@ -103,6 +104,13 @@ class Vectors:
         owner = np.repeat(np.arange(len(contents)), counts)
         whole = np.concatenate([np.zeros(0, np.bool_), *(np.arange(count) == 0 for count in counts)])
         return cls(contents, owner, whole, joined)
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The first row of each content; of one that has none a number that means nothing."""
+        found = np.zeros(len(self.contents), np.int64)
+        found[self.owner[::-1]] = np.arange(len(self.owner))[::-1]
+        return found
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,6 +152,22 @@ def test_nights_before_are_taken_in_and_those_of_other_features_are_named(night,
     assert rows_of(later)["next"]["cluster_size"] == 5
 
 
+def test_what_another_version_kept_is_named_and_made_anew(night, capsys):
+    assert call("clusters", night) == 0
+    names = [row["cluster_id"] for row in rows_of(night).values()]
+    [kept] = (night / "features" / FEATURES / "clusters").iterdir()
+    older = kept.rename(kept.with_name(f"2-{kept.name.partition('-')[2]}"))
+    capsys.readouterr()
+
+    assert call("clusters", night) == 0
+
+    told = capsys.readouterr().err
+    assert f"{night.name} has clusters kept as {older.name} and this version reads {kept.name}" in told
+    assert [row["cluster_id"] for row in rows_of(night).values()] == names
+    assert call("clusters", night) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("broken", ["no-night", "no-features", "no-space"])
 def test_what_cannot_be_clustered_is_one_sentence(night, capsys, monkeypatch, broken):
     if broken == "no-night":
@@ -197,7 +214,10 @@ class TestReport:
         assert 'href="https://videos/same-bytes.mp4"' in html
         assert 'data-suggestion="block pass"' in html
         assert "A Title" in html.partition('data-search="')[2].partition('"')[0]
-        assert "<b>came first</b>" in html
+        assert '<b class="chip plain">came first</b>' in html
+        assert "4 uploads of this content; first was <bdi>first by ann</bdi>" in html
+        assert "uploaded <bdi>2026-11-24 09:00 UTC</bdi>" in html
+        assert re.search(r"0:\d\d to 0:\d\d is 0:\d\d to 0:\d\d of (first|same-bytes) \(frames in the same order", html)
 
 
 class TestFromUpload:

@@ -16,11 +16,11 @@ NO_FRAMES = np.zeros((0, WIDE), np.float32)
 
 
 def compared(*prints, look=None, stopped=None):
-    """The first as the medoid with all others."""
+    """The first as the medoid with all others; `look` is what is seen, or a function that says so."""
     known = dict(enumerate(prints))
     comparer = Comparer(plain_space(), lambda wanted: {one: known[one] for one in wanted}, stopped or {})
     if look:
-        comparer.look = lambda *_: look
+        comparer.look = look if callable(look) else lambda *_: look
     return comparer(0, list(known)[1:])
 
 
@@ -53,6 +53,73 @@ def test_sound_settles_a_doubt_and_nothing_else():
 
     assert compared(*heard, look=(Seen.DOUBT, 0.4))[1].basis is Basis.SOUND
     assert compared(*heard, look=(Seen.OTHER, 0.0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("from_it", "from_medoid", "heard", "basis"),
+    [
+        (Seen.SAME, Seen.SAME, False, Basis.VERIFIED),
+        (Seen.SAME, Seen.DOUBT, False, None),
+        (Seen.SAME, Seen.OTHER, False, None),
+        (Seen.DOUBT, Seen.SAME, True, Basis.SOUND),
+        (Seen.OTHER, Seen.SAME, True, Basis.SOUND),
+        (Seen.DOUBT, Seen.DOUBT, True, Basis.SOUND),
+        (Seen.DOUBT, Seen.OTHER, True, None),
+    ],
+)
+def test_both_sides_are_looked_at_from(from_it, from_medoid, heard, basis):
+    def look(upload, medoid, match):
+        assert (upload, medoid) in ((0, 1), (1, 0))
+        assert match.place(10_000) - 10_000 == pytest.approx(2000 if upload else -2000, abs=600)
+        return (from_it if upload else from_medoid), 0.95
+
+    peaks = [tune(1, 40), later(tune(1, 40), 2000)] if heard else [tune(1, 40), tune(3, 38)]
+    film = fingerprint(FILM, peaks=peaks[0]), fingerprint(FILM[2:], peaks=peaks[1])
+
+    assert [link.basis for link in compared(*film, look=look).values()] == ([basis] if basis else [])
+
+
+def test_sound_says_where_pictures_are_held_against_each_other():
+    """Every second of the picture is like every other one; the sound is that of seconds 20 to 40."""
+    still = np.repeat(FILM[:1], 40, axis=0)
+    looked = []
+
+    def look(upload, medoid, match):
+        looked.append(match.place(5000) - 5000)
+        right = abs(abs(looked[-1]) - 20_000) < 500
+        return (Seen.SAME if right else Seen.OTHER), 0.95
+
+    found = compared(
+        fingerprint(still, peaks=tune(1, 40)), fingerprint(still[:20], peaks=later(tune(1, 40), 20_000)), look=look
+    )
+
+    assert (found[1].basis, found[1].stretches[0].form) == (Basis.VERIFIED, "Audio")
+    assert found[1].stretches[0].medoid_start_ms == pytest.approx(20_000, abs=1000)
+
+
+def later(peaks, start_ms):
+    """What is heard from some time on."""
+    keep = peaks.time_ms >= start_ms
+    return replace(peaks, time_ms=peaks.time_ms[keep] - np.int32(start_ms), pitch=peaks.pitch[keep])
+
+
+def test_what_changes_says_where_pictures_are_held_against_each_other():
+    """A game: all frames are mostly the same picture, and what changes is a small part of each."""
+
+    def seen_at(numbers):
+        mixed = 3 * FILM[:1] + OTHER[numbers]
+        return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+
+    def look(score):
+        return lambda _, __, match: (
+            (Seen.SAME, score) if abs(abs(match.place(4000) - 4000) - 7000) < 500 else (Seen.DOUBT, 0.4)
+        )
+
+    long, short = (fingerprint(seen_at(np.arange(*part)), quality=30) for part in ((20,), (7, 17)))  # no hash tells
+
+    [line] = [(one.start_ms, one.medoid_start_ms) for one in compared(long, short, look=look(0.95))[1].stretches]
+    assert line[1] - line[0] == pytest.approx(7000, abs=500)
+    assert compared(long, short, look=look(0.85)) == {}  # nothing else speaks for it
 
 
 def test_the_same_song_under_other_pictures_is_no_copy():
