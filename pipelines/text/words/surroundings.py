@@ -16,7 +16,6 @@ from typing import Self
 from pipelines.text.words.hits import Hit
 
 FILE = Path(__file__).with_name("surroundings.toml")
-SURE = 0.65  # a suspicion from here on stands where nothing speaks for it (tier 3)
 QUOTES = re.compile(r"[“「『‘«\"']([^”」』’»\"']{1,60})[”」』’»\"']")
 
 
@@ -32,14 +31,14 @@ class Surroundings:
     before: re.Pattern[str]
     after: re.Pattern[str]
     quoted: re.Pattern[str]
+    technical: re.Pattern[str]
 
     @classmethod
     def read(cls, file: Path = FILE) -> Self:
         """Read the phrases that come with this version."""
         data = tomllib.loads(file.read_text("utf-8"))
-        never, anywhere, before, after, quoted = (
-            "|".join(data[name]) for name in ("not", "anywhere", "before", "after", "quoted")
-        )
+        names = ("not", "anywhere", "before", "after", "quoted", "technical")
+        never, anywhere, before, after, quoted, technical = ("|".join(data[name]) for name in names)
         return cls(
             data["reach"],
             data["score"],
@@ -49,6 +48,7 @@ class Surroundings:
             re.compile(f"(?:{before})$"),
             re.compile(after),
             re.compile(quoted),
+            re.compile(technical),
         )
 
     def speaks_against(self, text: str, start: int, end: int) -> bool:
@@ -71,20 +71,20 @@ def surroundings() -> Surroundings:
 
 def cues(known: Surroundings) -> list[str]:
     """Regexes without anchors: where nothing matches, nothing speaks against a hit. Quotation marks are among them."""
-    return [known.anywhere.pattern, known.before.pattern.removesuffix("$"), known.after.pattern, "[“「『‘«\"']"]
+    before = known.before.pattern.removesuffix("$")
+    return [known.anywhere.pattern, before, known.after.pattern, known.technical.pattern, "[“「『‘«\"']"]
 
 
 def in_its_place(hit: Hit, text: str, start: int, end: int) -> Hit:
     """The hit as sure as its surroundings leave it; it lies at [start, end) of a folded text."""
     known = surroundings()
-    if not can_be_lowered(hit) or not known.speaks_against(text, start, end):
+    if not can_be_lowered(hit):
         return hit
-    return hit._replace(certain=False, score=known.score)
+    technical = not hit.certain and bool(known.technical.search(text))
+    return hit._replace(certain=False, score=known.score) if technical or known.speaks_against(text, start, end) else hit
 
 
 def can_be_lowered(hit: Hit) -> bool:
-    """Whether its surroundings are looked at: of what only suggests, meaning decides anyway."""
-    if not hit.certain and hit.score < SURE:
-        return False
+    """Whether its surroundings are looked at."""
     known = surroundings()
     return hit.score > known.score and hit.label not in known.spared
