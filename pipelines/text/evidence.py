@@ -30,6 +30,9 @@ SLURS = re.compile(
     r"|\bstfu\b|\bfoh\b|\bgtfo\b|\bkys\b|\bshut (?:the |up)|\bsuck (?:my|a|it|dick)",
     re.IGNORECASE,
 )
+SCORN = re.compile(
+    r"恶心|垃圾|[狗猪贱滚傻死穷懒偷骗蠢丑脏臭鬼婊屌逼废跪奴畜洗舔怂渣恨杀操艹毒癌]|素质|低端|无耻|不要脸|活该|脑残"
+)
 ASKED = re.compile(
     r"[£$€¥]|\d{4,}|\d+\s?(?:p|ppm|p/|pounds?|euros?|dollars?|usd|gbp|%|k)\b|://|www\.|\.com\b|\.co\.uk"
     r"|\b(?:txt|text|call|reply|claim\w*|sms|ring|dial|unsubscribe|subscri\w+|opt ?out|(?:text|txt|reply|send|with|2) stop|stop to|stop 2|won|winn\w+|prize\w*|award\w*|voucher\w*|cash|bonus|free ?msg|freephone|guaranteed|urgent\w*|entitled|ringtone\w*|sexy|dating|horny|18\+?|16\+?|t&c\w*|tsandcs|polyphonic|discount|deposit|invest\w*|profit\w*|bitcoin|crypto|loan\w*|earn\w*|dm me|inbox me|in bio|in my bio|password|verify|the code)\b"
@@ -37,6 +40,11 @@ ASKED = re.compile(
     re.IGNORECASE,
 )
 HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def scorns_a_group(text: str) -> bool:
+    """Whether a Chinese line names a group of people and has a word of scorn: together with its meaning that is enough."""
+    return bool(HAN.search(text) and GROUPS.search(text) and SCORN.search(text))
 
 
 def may_be_settled(label: str, text: str) -> bool:

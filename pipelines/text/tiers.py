@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from model_registry.models.text.heads import NEVER
 from pipelines.text.addressed import against_prejudice, among_friends
-from pipelines.text.evidence import may_be_settled
+from pipelines.text.evidence import may_be_settled, scorns_a_group
 from pipelines.text.registers import register_of
 from pipelines.text.words.matcher import Hit
 
@@ -105,8 +105,14 @@ def _of_meaning(
 
 
 def _with_evidence(reading: Reading, text: str) -> Reading:
-    """Leave a line in doubt that has no mark of the register in which its head has shown that it may settle."""
-    if not reading.settled or not text or may_be_settled(reading.label, text):
+    """Leave in doubt what has no mark of the register in which its head has shown that it may settle.
+
+    Scorn for a group settles a line that its meaning alone leaves in doubt.
+    """
+    if not reading.settled:
+        scorned = reading.label == "Abuse" and scorns_a_group(text)
+        return replace(reading, settled=scorned)
+    if not text or may_be_settled(reading.label, text):
         return reading
     return replace(reading, settled=False, why="nothing in the line but its meaning")
 

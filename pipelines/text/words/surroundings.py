@@ -81,7 +81,9 @@ def in_its_place(hit: Hit, text: str, start: int, end: int) -> Hit:
     if not can_be_lowered(hit):
         return hit
     technical = not hit.certain and bool(known.technical.search(text))
-    return hit._replace(certain=False, score=known.score) if technical or known.speaks_against(text, start, end) else hit
+    return (
+        hit._replace(certain=False, score=known.score) if technical or known.speaks_against(text, start, end) else hit
+    )
 
 
 def can_be_lowered(hit: Hit) -> bool:
