@@ -33,7 +33,7 @@ class Split:
 
 
 def split(folder: Path) -> Split:
-    """Deal whole families; the harmless packages of the fit are all fitted on. Raises UsageError where one is absent."""
+    """Deal whole families; harmless packages are all fitted on. Raises UsageError where one is absent."""
     sets: list[TextSet] = text_sets()
     every = [read_lines(shipped()), *(lines_of(each, folder) for each in sets)]
     labelled = [True, *(bool(each.labels) for each in sets)]
@@ -50,7 +50,7 @@ def is_held_out(line: LabelledLine) -> bool:
 
 
 def refitted(bundle: PinnedBundle, parts: Split, folder: Path) -> PinnedBundle:
-    """The bundle with its text heads fitted on the rest alone, exactly as those that come with it; written to `folder`."""
+    """The bundle with its text heads fitted on the rest alone, as those that come with it; written to `folder`."""
     fresh = {ref.name: _refitted(ref, bundle.text_tower, parts, folder) for ref in bundle.text_heads}
     return replace(bundle, others=tuple(fresh.get(ref.name, ref) for ref in bundle.others))
 

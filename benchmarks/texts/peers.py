@@ -16,13 +16,15 @@ OTHER_PYTHON = "NIGHTJAR_PEERS_PYTHON"  # an interpreter with better-profanity a
 NODE_MODULES = "NIGHTJAR_PEERS_NODE"  # a folder node_modules with obscenity and @2toad/profanity
 MOST_FEATURES = 200_000
 PYTHON = {
-    "better-profanity": "from better_profanity import profanity as p\nflag = lambda ls: [p.contains_profanity(x) for x in ls]",
+    "better-profanity": "from better_profanity import profanity as p\n"
+    "flag = lambda ls: [p.contains_profanity(x) for x in ls]",
     "alt-profanity-check": "from profanity_check import predict\nflag = lambda ls: [bool(x) for x in predict(ls)]",
 }
 NODE = {
     "obscenity": "const o = require('obscenity'); const m = new o.RegExpMatcher({...o.englishDataset.build(), "
     "...o.englishRecommendedTransformers}); const flag = ls => ls.map(x => m.hasMatch(x));",
-    "@2toad/profanity": "const {profanity} = require('@2toad/profanity'); const flag = ls => ls.map(x => profanity.exists(x));",
+    "@2toad/profanity": "const {profanity} = require('@2toad/profanity'); "
+    "const flag = ls => ls.map(x => profanity.exists(x));",
 }
 
 
@@ -55,7 +57,7 @@ def _ask(
 def regression(
     fitted: Sequence[LabelledLine], measured: Sequence[str], harmless: Mapping[str, Sequence[str]], label: str
 ) -> tuple[list[bool], list[bool]]:
-    """What TF-IDF with logistic regression, fitted on a set's other families, flags of its lines and of harmless ones."""
+    """What TF-IDF with logistic regression, fitted on a set's other families, flags of its lines and harmless ones."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -15,6 +15,7 @@ FOND = re.compile(
     rf"|\b{ROUGH}\W+(?:i\W+)?(?:love|miss)\W+(?:you|u|ya)\b"
     rf"|\b(?:bad|boss|basic|lucky|rich|main|resting)\W+{ROUGH}\W+(?:energy|era|face|mode|vibes?|club|behaviou?r)\b"
     rf"|\b(?:you|u|we|my)\W+(?:(?:\w+\W+){{0,2}}?)(?:beautiful|gorgeous|amazing|talented|lucky|precious)\W+{ROUGH}\b"
+    rf"|^\W*\w+, bitch(?:es)?\W*$|\b(?:feel|feels|felt|feeling|look|looking) like (?:a |such a )?(?:\w+ )?{ROUGH}\b"
     rf"|\b(?:me and|with) (?:my|the) (?:best |favou?rite )?{ROUGH}\b"
     rf"|\b(?:yeah|yes|yas+|hey|hi|hello|lets go|let's go|come on|happy friday|good morning)\W+{ROUGH}\b"
     rf"|\bi(?:'m| am) (?:such )?(?:a |the )?(?:\w+ )?{ROUGH}\b"
