@@ -30,11 +30,18 @@ def scorns_a_group(text: str) -> bool:
     return bool(HAN.search(text) and _marks("groups").search(text) and _marks("scorn").search(text))
 
 
+def asks_for_money(text: str) -> bool:
+    """Whether a line asks for a call, an answer or a visit and names a price or a prize, as messages for money do."""
+    if HAN.search(text):
+        return bool(_marks("asked_zh").search(text))
+    return bool(_marks("offers").search(text) or (_marks("asks").search(text) and _marks("names").search(text)))
+
+
 def may_be_settled(label: str, text: str) -> bool:
     """Whether a line has the marks of the register in which a label's head has shown that it may settle."""
     first = label.partition("/")[0]
     if first == "Fraud":
-        return bool(_marks("asked").search(text))
+        return asks_for_money(text)
     if first == "Abuse":
         return bool(_marks("groups" if HAN.search(text) else "slurs").search(text))
     return True

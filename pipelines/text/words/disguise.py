@@ -64,6 +64,11 @@ class Batch:
         source_N = self.folded.source_N
         return number, int(source_N[start]) - first, int(source_N[end - 1]) + 1 - first
 
+    def own_text(self, number: int) -> str:
+        """The normal form of one text."""
+        first, past = self.folded.edges[number : number + 2].tolist()
+        return self.plain[first + 1 : past]
+
     def own(self, number: int) -> tuple[str, NDArray[np.int32]]:
         """The normal form of one text, and where in it each character stands."""
         first, past = self.folded.edges[number : number + 2].tolist()

@@ -91,9 +91,10 @@ class TextMatcher(ABC):
         """The hits of one text as sure as their surroundings leave them."""
         if not any(map(can_be_lowered, hits)):
             return hits
-        text, source_N = batch.own(number)
+        text = batch.own_text(number)
         if not (kinds := self.cues_in(text)):
             return hits
+        _, source_N = batch.own(number)
         spans = np.searchsorted(source_N, [[hit.start, hit.end] for hit in hits]).tolist()
         return [in_its_place(hit, text, start, end, kinds) for hit, (start, end) in zip(hits, spans, strict=True)]
 

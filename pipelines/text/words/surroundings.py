@@ -59,9 +59,12 @@ class Surroundings:
 
         `kinds` are those of which the text has something in it, or more.
         """
-        before = self.never.sub("\n", text[max(0, start - self.reach) : start])
-        after = self.never.sub("\n", text[end : end + self.reach])
-        if "before" in kinds and self.before.search(before[-DIRECTLY:]):
+        before, after = text[max(0, start - self.reach) : start], text[end : end + self.reach]
+        directly = "before" in kinds and self.before.search(before[-DIRECTLY:])
+        if not directly and not {*kinds} - {"before", "technical"}:
+            return False  # as most texts of a raw word list: the rest takes longer than the matching
+        before, after = self.never.sub("\n", before), self.never.sub("\n", after)
+        if directly and self.before.search(before[-DIRECTLY:]):
             return True
         if "after" in kinds and self.after.match(after):
             return True

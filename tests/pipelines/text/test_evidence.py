@@ -19,6 +19,7 @@ BANDS = {"Abuse": Band(0.1, 0.9, 0.98), "Fraud": Band(0.1, 0.9, 0.98), "Gambling
         ("Fraud", "sync directories to private mirrors", False),
         ("Fraud", "call now to claim", True),
         ("Fraud", "won £100", True),
+        ("Fraud", "Congress has called for 5 billion dollars in loans", False),
         ("Gambling", "what a lovely day", True),  # of a label without marks nothing is asked
     ],
 )
