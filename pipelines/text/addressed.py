@@ -12,6 +12,7 @@ ROUGH = r"(?:bitch(?:es)?|biatch|hoe?s?|slut|whore|bastard|dick(?:head)?|ass(?:h
 FOND = re.compile(
     rf"\b(?:love|miss|proud of|happy for|thank|thanks|congrats|congratulations|happy birthday|happy bday|see|hug)\b"
     rf"(?:\W+\w+){{0,4}}?\W+{ROUGH}\b"
+    rf"|\b(?:crazy|silly|dumb) {ROUGH}\W+(?:i\W+)?(?:love|miss)\W+(?:you|u|ya)\b"
     rf"|\b{ROUGH}\W+(?:i\W+)?(?:love|miss)\W+(?:you|u|ya)\b"
     rf"|\b(?:bad|boss|basic|lucky|rich|main|resting)\W+{ROUGH}\W+(?:energy|era|face|mode|vibes?|club|behaviou?r)\b"
     rf"|\b(?:you|u|we|my)\W+(?:(?:\w+\W+){{0,2}}?)(?:beautiful|gorgeous|amazing|talented|lucky|precious)\W+{ROUGH}\b"
