@@ -17,7 +17,8 @@ BANDS = {"Abuse": Band(0.1, 0.9, 0.98), "Fraud": Band(0.1, 0.9, 0.98), "Gambling
         ("Abuse", "those bitches", True),
         ("Abuse/Insult", "what a lovely day", False),
         ("Fraud", "sync directories to private mirrors", False),
-        ("Fraud", "call now to claim", True),
+        ("Fraud", "call now to claim your prize", True),
+        ("Fraud", "call me later", False),
         ("Fraud", "won £100", True),
         ("Fraud", "Congress has called for 5 billion dollars in loans", False),
         ("Gambling", "what a lovely day", True),  # of a label without marks nothing is asked
