@@ -18,13 +18,16 @@ import ahocorasick
 import daachorse
 
 from benchmarks.registry import Result
+from pipelines.text.words.characters import simplified
 from pipelines.text.words.disguise import Batch
 from pipelines.text.words.lexicon import Entry, Lexicon, Lexicons
 from pipelines.text.words.matcher import Matcher
 from pipelines.text.words.plain_matcher import PlainMatcher
 
 TERMS, TEXTS, CHARACTERS = 20_000, 40_000, 100
+RAW_TERMS, RAW_ALONE = 38_000, 600  # of a list as people have it, and how many of them are one Chinese character
 WITH_A_TERM = 0.03  # of the texts
+MOST_CHARACTERS = 40  # of a made term
 COMPARED = 400  # texts for the plain reference, which is slow
 FOR_RE = 200  # and for Python's re, which tries every term at every character
 VOWELS = ["a", "e", "i", "o", "u", "ea", "ou", "ee"]
@@ -43,6 +46,8 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
     squeezed = [text for view, *_ in views for text in view.text.split("\n")[1:-1]]
     ways = {"ours": lambda: matcher.match(texts), "folded": lambda: list(map(matcher.match_batch, batches))}
     ways |= _peers(list(matcher.plan.literals), squeezed)
+    raw = Matcher(Lexicons((_lexicon(raw_list(random.Random(0))),)))
+    ways["raw"] = lambda: raw.match(texts)
     gc.collect()
     gc.freeze()  # as a reading worker does once it is loaded
     rates = {
@@ -56,6 +61,8 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
     metrics: dict[str, Sequence[float]] = {
         "texts_a_second": rates["ours"],
         "folded_texts_a_second": rates["folded"],
+        "raw_texts_a_second": rates["raw"],
+        "raw_hits_a_text": [sum(map(len, raw.match(texts))) / len(texts)],
         "share_equal": [sum(same) / len(same)],
         "share_with_hits": [sum(map(bool, found)) / len(found)],
         "compile_s": [compile_s],
@@ -66,20 +73,33 @@ def run(videos: Sequence[Path], repeat: int) -> Result:  # noqa: ARG001 - every 
         "terms": TERMS,
         "literals": len(matcher.plan.literals),
         "pinyin": len(matcher.plan.pinyin),
+        "raw_terms": RAW_TERMS,
+        "raw_terms_of_one_character": RAW_ALONE,
         "texts": TEXTS,
         "characters": CHARACTERS,
     }
     return Result(metrics, setup, ["terms and texts are made from seeds", f"re was given {FOR_RE} texts and scaled"])
 
 
-def corpus(dice: random.Random) -> tuple[list[str], list[str]]:
+def corpus(dice: random.Random, texts: int = TEXTS) -> tuple[list[str], list[str]]:
     """Terms, and texts of clauses in Chinese and in English, into a few of which a term is put."""
     han = [chr(0x4E00 + dice.randrange(0x5000)) for _ in range(3000)]
     words = ["".join(_syllable(dice) for _ in range(dice.randint(1, 3))) for _ in range(8000)]
     chinese = {"".join(dice.choices(han, k=dice.randint(3, 6))) for _ in range(TERMS // 2)}
     english = {" ".join(dice.choices(words, k=dice.randint(2, 3))) for _ in range(TERMS // 2)}
     terms = sorted(chinese | english)
-    return terms, [_text(dice, han, words, terms) for _ in range(TEXTS)]
+    return terms, [_text(dice, han, words, terms) for _ in range(texts)]
+
+
+def raw_list(dice: random.Random) -> list[str]:
+    """The same terms with as many again, some of them one character: a dozen hits a text."""
+    terms, _ = corpus(dice, texts=0)
+    first = random.Random(0)
+    own = [chr(0x4E00 + first.randrange(0x5000)) for _ in range(3000)]  # the texts' characters, see `corpus`
+    alone = [char for char in own if simplified(char) == char][:RAW_ALONE]
+    more = {f"{one}{other}" for one, other in zip(terms, reversed(terms), strict=True)}
+    short = sorted(term for term in more if len(term) <= MOST_CHARACTERS)
+    return sorted({*terms, *alone, *short[: RAW_TERMS - len(terms) - len(alone)]})
 
 
 def _syllable(dice: random.Random) -> str:

@@ -16,7 +16,7 @@ from jobs import progress
 from model_registry.errors import NightjarError, UsageError
 from model_registry.labels import taxonomy
 from pipelines.text.words.hits import Hit
-from pipelines.text.words.lexicon import LEXICONS, Language, Lexicons, load_lexicons
+from pipelines.text.words.lexicon import LEXICONS, MOST_TERMS, Language, Lexicons, load_lexicons
 from pipelines.text.words.matcher import Matcher
 from pipelines.text.words.wordlist import Imported, Refused, how_common, imported, lexicon_text, read_words
 
@@ -29,7 +29,8 @@ EXAMPLES = """examples:
   nightjar lexicon test lines.txt --lexicon lures-own.toml --json
 
 `import` reads one term a line, the first column of a CSV file (or the one called term, word, keyword or domain), or a
-JSON list of texts (or of objects with one of these keys, or an object of lists). Terms, domains and emoji may be mixed.
+JSON list of texts (or of objects with one of these keys, or an object of lists; `.jsonl` has one a line). A file may be
+of any size: no more of it is kept than the terms, of which a run takes 200,000. Terms, domains and emoji may be mixed.
 Every line that cannot be a term is named with its reason; the others are written. `test` prints nothing of lines
 without a hit. What is written is a TOML file: edit it, give it to a run with --lexicon."""
 WARNED = 20  # terms at most that a warning names one by one
@@ -74,10 +75,13 @@ def _import(args: argparse.Namespace) -> int:
     output = args.output or args.file.with_suffix(".toml")
     if output == args.file:
         raise UsageError(f"{output} would be written over the word list: give another --output")
-    made = imported(read_words(args.file))
-    counts = f"{len(made.terms)} terms, {made.repeated} said twice, {len(made.refused)} refused"
+    made = imported(read_words(args.file), _say_refused)
+    counts = f"{len(made.terms)} terms, {made.repeated} said twice, {made.refused} refused"
     progress.say(f"{args.file}: {made.rows} lines; {counts}")
-    _say_refused(made.refused)
+    if made.beyond:
+        progress.say(
+            f"  warning: {made.beyond} more terms have no room: a run takes at most {MOST_TERMS}, the first ones"
+        )
     _warn_of_common(made)
     if not made.terms:
         raise UsageError(f"{args.file} has no line that could be a term; nothing was written")
@@ -103,10 +107,9 @@ def _write(output: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _say_refused(refused: Sequence[Refused]) -> None:
-    """Every line with its reason, all at once."""
-    for each in refused:
-        progress.say(f"  line {each.line}: {each.reason}")
+def _say_refused(each: Refused) -> None:
+    """A line with its reason, as soon as it is read."""
+    progress.say(f"  line {each.line}: {each.reason}")
 
 
 def _warn_of_common(made: Imported) -> None:

@@ -5,13 +5,16 @@ Of a joined text only certain words count, and only those that lie over the join
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from pipelines.text.tiers import LITERAL
 from pipelines.text.transcripts import JOIN, TranscriptLine
 from pipelines.text.words.hits import Hit
 from pipelines.text.words.views import Way
 
+VERSION, DATE = re.compile(r"\d[.-]\d+$"), re.compile(r"\d{2,4}[-/.年]\d{1,2}[-/.月]")  # no halves of a number
 REACH = 60  # characters of each of two lines: no term is longer
 
 
@@ -40,4 +43,6 @@ def over_the_join(text: str, hits: Sequence[Hit]) -> list[Hit]:
     at = text.find(JOIN)
     if at < 0:
         return list(hits)
-    return [hit for hit in hits if hit.certain and hit.how is not Way.SOUND and hit.start < at < hit.end - 1]
+    over = [hit for hit in hits if hit.certain and hit.how is not Way.SOUND and hit.start < at < hit.end - 1]
+    apart = bool(VERSION.search(text[:at]) or DATE.match(text[at + 1 :]))
+    return [hit for hit in over if not (apart and hit.label in LITERAL)]

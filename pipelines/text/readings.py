@@ -113,6 +113,10 @@ class Readings:
             return self._found[key][1]
         return {} if key in self._read else None
 
+    def hits(self, text: str) -> list[Hit]:
+        """What words were found in a text."""
+        return self._found.get(key_of(text), ([], None))[0]
+
     def of(self, text: str) -> list[Reading]:
         """What tiers 1 and 2 say of a text."""
         found = self._found.get(key_of(text))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from model_registry.models.text.heads import NEVER
 from pipelines.text.addressed import against_prejudice, among_friends
+from pipelines.text.evidence import may_be_settled, scorns_a_group
 from pipelines.text.registers import register_of
 from pipelines.text.words.matcher import Hit
 
@@ -34,6 +35,8 @@ PROTEST = frozenset({"Abuse", "Abuse/Hate Speech"})  # what a line against preju
 KINDNESS = frozenset({"Abuse", "Abuse/Insult"})  # what a rough word among friends is taken for
 SETTLED = 0.5  # the least that a settled meaning comes to: its own share of a fit's lines may be smaller
 KIND = 0.6  # the most that an insult among friends comes to, which context lowers unless something speaks for it
+AGREES = 0.35  # words that say less, or that their surroundings speak against, settle nothing with a meaning
+WEAK = 0.6  # the most that these two come to together
 UNKNOWN = Band(0.4, 0.6, 0.8)  # of a label that no semantic model knows
 
 
@@ -78,8 +81,9 @@ def settle(
     A score that is absent from `scores` is one below the label's low threshold. Without the text nothing is denied.
     """
     suspicions = _by_label(hits)
-    found = [_of_words(label, group, scores, bands, register_of(text)) for label, group in suspicions.items()]
-    found += [_of_meaning(label, score, bands, source, suspicions) for label, score in (scores or {}).items()]
+    found = [_of_words(label, group, scores, bands, text) for label, group in suspicions.items()]
+    meant = [_of_meaning(label, score, bands, source, suspicions) for label, score in (scores or {}).items()]
+    found += [_with_evidence(reading, text) for reading in meant if reading]
     readings = _one_a_label(filter(None, found))
     for taken_for, why in ((KINDNESS, "said among friends"), (PROTEST, "said against prejudice")):
         if (among_friends if taken_for is KINDNESS else against_prejudice)(text):
@@ -90,13 +94,27 @@ def settle(
 def _of_meaning(
     label: str, score: float, bands: Bands, source: str, suspicions: Mapping[str, list[Hit]]
 ) -> Reading | None:
-    """What a score says by itself: nothing below the doubt, unless words say the same."""
+    """What a score says by itself: nothing below the doubt, nor where words, with which it is weighed, say the same."""
     if label not in bands or (label in LITERAL and label not in suspicions):
         return None
     band = bands[label]
     proven = band.high <= score and band.high < NEVER
-    needed = band.low if label in suspicions else band.doubt
-    return Reading(label, max(score, SETTLED) if proven else score, 2, proven, source) if score >= needed else None
+    if not proven and (label in suspicions or score < band.doubt):
+        return None
+    return Reading(label, max(score, SETTLED) if proven else score, 2, proven, source)
+
+
+def _with_evidence(reading: Reading, text: str) -> Reading:
+    """Leave in doubt what has no mark of the register in which its head has shown that it may settle.
+
+    Scorn for a group settles a line that its meaning alone leaves in doubt.
+    """
+    if not reading.settled:
+        scorned = reading.label == "Abuse" and scorns_a_group(text)
+        return replace(reading, settled=scorned)
+    if not text or may_be_settled(reading.label, text):
+        return reading
+    return replace(reading, settled=False, why="nothing in the line but its meaning")
 
 
 def _doubted(reading: Reading, taken_for: frozenset[str], why: str) -> Reading:
@@ -114,7 +132,7 @@ def _by_label(hits: Iterable[Hit]) -> dict[str, list[Hit]]:
 
 
 def _of_words(
-    label: str, hits: list[Hit], scores: Mapping[str, float] | None, bands: Bands, register: str
+    label: str, hits: list[Hit], scores: Mapping[str, float] | None, bands: Bands, text: str
 ) -> Reading | None:
     best = max(hits, key=lambda hit: (hit.certain, hit.score))
     marks = tuple(Mark(hit.start, hit.end, hit.term, hit.how) for hit in hits)
@@ -122,12 +140,17 @@ def _of_words(
     if best.certain or scores is None:
         return reading
     asked = {one: bands[one] for one in (label, first_level(label)) if one in bands}
+    register = register_of(text)
     if asked and all(_denied(scores.get(one, 0.0), band, register) for one, band in asked.items()):
         return None
-    meant = max((scores[one] for one, band in asked.items() if scores.get(one, 0.0) >= band.doubt), default=0.0)
+    agree = [one for one, band in asked.items() if scores.get(one, 0.0) >= band.doubt]
+    meant = max((scores[one] for one in agree if one == label or may_be_settled(one, text)), default=0.0)
     if not meant:
         return reading
-    return replace(reading, score=1 - (1 - best.score) * (1 - meant), tier=2, settled=True)
+    both = 1 - (1 - best.score) * (1 - meant)
+    if best.score < AGREES:
+        return replace(reading, score=min(both, WEAK), tier=2)
+    return replace(reading, score=both, tier=2, settled=True)
 
 
 def _denied(score: float, band: Band, register: str) -> bool:

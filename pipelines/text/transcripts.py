@@ -22,7 +22,10 @@ KIND_OF = {SAID: "said", SHOWN: "shown"}  # form -> kind of piece
 CONTENTS_AT_ONCE = 500
 LONGEST_UNIT = 400  # characters of a title or description that are read at once
 # A sentence ends at its marks; one that has a letter, a digit or a sign right behind it may be a letter itself: "l!nk".
-SENTENCE = re.compile(r"(?:[^\n。！？!?；;…]|[!?;](?=[0-9A-Za-z@$_!|]))+(?:[。！？!?；;…]+|\n|$)")
+# Nor does 。 end one that stands for the dot of an address.
+SENTENCE = re.compile(
+    r"(?:[^\n。！？!?；;…]|[!?;](?=[0-9A-Za-z@$_!|])|(?<=[0-9A-Za-z])。(?=[A-Za-z]{2,6}(?![A-Za-z])))+(?:[。！？!?；;…]+|\n|$)"
+)
 TRANSCRIPTS = pa.schema(
     [
         ("video_id", pa.string()),

@@ -38,6 +38,7 @@ def test_a_list_becomes_a_lexicon_and_every_refused_line_has_a_reason(tmp_path, 
     [
         ("list.csv", 'id,Domain\n1,evil.example\n2,"bad-site.com"\n'),
         ("list.tsv", "evil.example\t1\nbad-site.com\t2\n"),
+        ("list.jsonl", '"evil.example"\n\n{"domain": "bad-site.com"}\n'),
         ("list.json", '{"a": ["evil.example"], "b": [{"word": "bad-site.com", "id": 3}]}'),
     ],
 )
@@ -80,6 +81,8 @@ def test_hits_are_shown_as_a_table_and_as_json(tmp_path, capsys):
     ("name", "content", "reason"),
     [
         ("list.json", b"{", "is no JSON"),
+        ("list.jsonl", b'"a thing"\n{', "line 2 is no JSON"),
+        ("list.txt", b"a thing\nb\xff", "line 2, byte 2 is not UTF-8"),
         ("list.txt", b"\xff\xfe", "byte 1 is not UTF-8"),
         ("list.txt", b"\nv\n", "has no line that could be a term"),
     ],
@@ -89,3 +92,18 @@ def test_a_list_that_is_none_is_one_error(tmp_path, capsys, name, content, reaso
     assert nightjar("import", tmp_path / name, *LABEL) == 2
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.glob("*.toml*"))
+
+
+def test_a_list_of_any_size_is_read_a_line_at_a_time(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pipelines.text.words.wordlist.MOST_TERMS", 3)
+    monkeypatch.setattr("pipelines.text.words.wordlist.LARGEST_FILE", 10)
+    monkeypatch.setattr("pipelines.text.words.wordlist.AT_ONCE", 2)
+    text = "term one\nterm two\nterm one\n" + "x" * 200_000 + "\nterm three\nterm four\nterm five\na|b"
+    (entry,) = made(tmp_path, "list.txt", text).lexicons[0].entries
+    said = capsys.readouterr().err
+
+    assert entry.terms == ("term one", "term two", "term three")
+    assert "8 lines; 3 terms, 1 said twice, 2 refused" in said
+    assert "line 4: term 'xxx" in said
+    assert "line 8: term 'a|b' has '|'" in said
+    assert "2 more terms have no room" in said

@@ -28,6 +28,7 @@ LONGEST_GAP = 4  # characters between two of a term
 LOOSE = frozenset(" ,;:!?、。…")  # what prose has between words; other marks within a word are no accident
 DOTS = frozenset(".。·")
 ENDERS = frozenset(",:;!?、。…")  # one of these parts clauses, several are decoration
+SPACES, BESIDE = re.compile(r"\s+"), re.compile(r"^\W+|\W+$")
 WHOLLY_PINYIN, PARTLY_PINYIN = 6, 5  # letters from which on a term's pinyin is no accident
 
 
@@ -62,6 +63,11 @@ class Batch:
         first = int(self.folded.start_T[number])
         source_N = self.folded.source_N
         return number, int(source_N[start]) - first, int(source_N[end - 1]) + 1 - first
+
+    def own_text(self, number: int) -> str:
+        """The normal form of one text."""
+        first, past = self.folded.edges[number : number + 2].tolist()
+        return self.plain[first + 1 : past]
 
     def own(self, number: int) -> tuple[str, NDArray[np.int32]]:
         """The normal form of one text, and where in it each character stands."""
@@ -113,12 +119,17 @@ def _hit(batch: Batch, wanted: Wanted, start: int, end: int, way: Way) -> tuple[
 
 
 def _on_purpose(way: Way, found: str, folded: str) -> bool:
-    """Whether somebody hid a term: traditional characters and spaces hide nothing."""
+    """Whether somebody hid a term: traditional characters, spaces and what stands beside it hide nothing."""
     if way is Way.FOLDED:
-        return simplified(found).casefold() != folded
+        return _core(simplified(found).casefold()) != _core(folded)
     if way is Way.SQUEEZED:
         return any(kind_of(char) == Kind.GAP for char in folded) or bool(re.search(r"(?:\b\w ){2}\w\b", found))
     return way is not Way.PLAIN
+
+
+def _core(text: str) -> str:
+    """Without spaces, nor the signs at both ends: a regex takes in the character beside its words."""
+    return BESIDE.sub("", SPACES.sub("", text))
 
 
 def _excused(batch: Batch, wanted: Wanted, start: int, end: int) -> bool:

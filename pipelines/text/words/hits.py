@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipelines.text.words.views import Way
 
+PLAINNESS = {way: -place for place, way in enumerate(Way)}
 MOST_HITS = 1000  # of one text; a text that repeats a term for a megabyte says no more after these
 
 
@@ -26,7 +27,7 @@ class Hit(NamedTuple):
 
     def rank(self) -> tuple[bool, int, int, float, int, str, str]:
         """What stands of two that overlap: certain before uncertain, then the longer, the graver, the plainer."""
-        plainness = -list(Way).index(self.how)
+        plainness = PLAINNESS[self.how]
         return self.certain, self.end - self.start, self.severity, self.score, plainness, self.lexicon, self.term
 
 

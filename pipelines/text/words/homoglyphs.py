@@ -11,9 +11,10 @@ _GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβγειηκμνορστυχωϲϳ", "a
 _ARMENIAN = ("ՕՏՍԼհոսցօզյԱ", "osulhnugoqju")
 _CHEROKEE = ("ᎪᏴᏟᎠᎬᎻᎥᎫᏦᏞᎷᎢᏙᎳᏃ", "abcdehijklmtvwz")
 _COPTIC = ("ⲟⲣⲥ", "opc")
+_SMALL_CAPITALS = ("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz")
 
 LOOKALIKES: dict[str, str] = {
     foreign: latin
-    for foreigns, latins in (_CYRILLIC, _GREEK, _ARMENIAN, _CHEROKEE, _COPTIC)
+    for foreigns, latins in (_CYRILLIC, _GREEK, _ARMENIAN, _CHEROKEE, _COPTIC, _SMALL_CAPITALS)
     for foreign, latin in zip(foreigns, latins, strict=True)
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from pipelines.text.words.many_hits import Simple, as_they_are, hits_of
 from pipelines.text.words.patterns import compiled, database, trimmed
 from pipelines.text.words.pinyin import pinyin_view
 from pipelines.text.words.sound import sound_view
-from pipelines.text.words.surroundings import can_be_lowered, cues, in_its_place, surroundings
+from pipelines.text.words.surroundings import KINDS, can_be_lowered, cues, in_its_place, surroundings
 from pipelines.text.words.views import View, Way, further
 from pipelines.text.words.wanted import Plan
 
@@ -83,19 +83,20 @@ class TextMatcher(ABC):
     def add_many(self, batch: Batch, found: list[list[Hit]]) -> None:  # noqa: B027 - most leave out nothing
         """Add the hits of what `find_in` has left out; here nothing."""
 
-    def may_be_lowered(self, text: str) -> bool:  # noqa: ARG002 - a faster matcher looks
-        """Whether a folded text may have something in it that speaks against its hits."""
-        return True
+    def cues_in(self, text: str) -> Collection[str]:  # noqa: ARG002 - a faster matcher looks
+        """Kinds of what may speak against hits that a folded text may have in it."""
+        return KINDS
 
     def _in_their_places(self, batch: Batch, number: int, hits: list[Hit]) -> list[Hit]:
         """The hits of one text as sure as their surroundings leave them."""
         if not any(map(can_be_lowered, hits)):
             return hits
-        text, source_N = batch.own(number)
-        if not self.may_be_lowered(text):
+        text = batch.own_text(number)
+        if not (kinds := self.cues_in(text)):
             return hits
+        _, source_N = batch.own(number)
         spans = np.searchsorted(source_N, [[hit.start, hit.end] for hit in hits]).tolist()
-        return [in_its_place(hit, text, start, end) for hit, (start, end) in zip(hits, spans, strict=True)]
+        return [in_its_place(hit, text, start, end, kinds) for hit, (start, end) in zip(hits, spans, strict=True)]
 
     def views(self, batch: Batch) -> tuple[View, ...]:
         """What literals are looked for in; made once a batch."""
@@ -195,9 +196,9 @@ class Matcher(TextMatcher):
             which_E, start_E, end_E = which_E[~are_E], start_E[~are_E], end_E[~are_E]
         return self._literal_base.named(which_E, start_E, end_E)
 
-    def may_be_lowered(self, text: str) -> bool:
-        """Whether any cue is in it."""
-        return bool(_scanned(self._cue_base, text.encode()))
+    def cues_in(self, text: str) -> Collection[str]:
+        """The kinds of cues that are in it."""
+        return {KINDS[which] for which, _, _ in _scanned(self._cue_base, text.encode())}
 
     def find_literals(self, view: View) -> Iterable[tuple[str, int, int]]:
         """Every occurrence of every literal."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Self
 from pipelines.text.words.hits import Hit
 
 FILE = Path(__file__).with_name("surroundings.toml")
-SURE = 0.65  # a suspicion from here on stands where nothing speaks for it (tier 3)
+KINDS = ("anywhere", "before", "after", "technical", "quotes")
+DIRECTLY = 24  # characters: no phrase that stands directly before a hit is longer
 QUOTES = re.compile(r"[“「『‘«\"']([^”」』’»\"']{1,60})[”」』’»\"']")
 
 
@@ -32,14 +34,14 @@ class Surroundings:
     before: re.Pattern[str]
     after: re.Pattern[str]
     quoted: re.Pattern[str]
+    technical: re.Pattern[str]
 
     @classmethod
     def read(cls, file: Path = FILE) -> Self:
         """Read the phrases that come with this version."""
         data = tomllib.loads(file.read_text("utf-8"))
-        never, anywhere, before, after, quoted = (
-            "|".join(data[name]) for name in ("not", "anywhere", "before", "after", "quoted")
-        )
+        names = ("not", "anywhere", "before", "after", "quoted", "technical")
+        never, anywhere, before, after, quoted, technical = ("|".join(data[name]) for name in names)
         return cls(
             data["reach"],
             data["score"],
@@ -49,16 +51,27 @@ class Surroundings:
             re.compile(f"(?:{before})$"),
             re.compile(after),
             re.compile(quoted),
+            re.compile(technical),
         )
 
-    def speaks_against(self, text: str, start: int, end: int) -> bool:
-        """Whether what stands around [start, end) of a folded text says that it is not meant."""
-        before = self.never.sub("\n", text[max(0, start - self.reach) : start])
-        after = self.never.sub("\n", text[end : end + self.reach])
-        if self.before.search(before) or self.after.match(after):
+    def speaks_against(self, text: str, start: int, end: int, kinds: Collection[str]) -> bool:
+        """Whether what stands around [start, end) of a folded text says that it is not meant.
+
+        `kinds` are those of which the text has something in it, or more.
+        """
+        before, after = text[max(0, start - self.reach) : start], text[end : end + self.reach]
+        directly = "before" in kinds and self.before.search(before[-DIRECTLY:])
+        if not directly and not {*kinds} - {"before", "technical"}:
+            return False  # as most texts of a raw word list: the rest takes longer than the matching
+        before, after = self.never.sub("\n", before), self.never.sub("\n", after)
+        if directly and self.before.search(before[-DIRECTLY:]):
             return True
-        if self.anywhere.search(f"{before}\n{after}"):
+        if "after" in kinds and self.after.match(after):
             return True
+        if "anywhere" in kinds and self.anywhere.search(f"{before}\n{after}"):
+            return True
+        if "quotes" not in kinds:
+            return False
         within = any(found.start(1) <= start and end <= found.end(1) for found in QUOTES.finditer(text))
         return within and bool(self.quoted.search(before) or self.quoted.search(after))
 
@@ -70,21 +83,23 @@ def surroundings() -> Surroundings:
 
 
 def cues(known: Surroundings) -> list[str]:
-    """Regexes without anchors: where nothing matches, nothing speaks against a hit. Quotation marks are among them."""
-    return [known.anywhere.pattern, known.before.pattern.removesuffix("$"), known.after.pattern, "[“「『‘«\"']"]
+    """Regexes without anchors, in the order of KINDS: where none matches, nothing speaks against a hit."""
+    before = known.before.pattern.removesuffix("$")
+    return [known.anywhere.pattern, before, known.after.pattern, known.technical.pattern, "[“「『‘«\"']"]
 
 
-def in_its_place(hit: Hit, text: str, start: int, end: int) -> Hit:
+def in_its_place(hit: Hit, text: str, start: int, end: int, kinds: Collection[str] = KINDS) -> Hit:
     """The hit as sure as its surroundings leave it; it lies at [start, end) of a folded text."""
     known = surroundings()
-    if not can_be_lowered(hit) or not known.speaks_against(text, start, end):
+    if not can_be_lowered(hit):
         return hit
-    return hit._replace(certain=False, score=known.score)
+    technical = not hit.certain and "technical" in kinds and bool(known.technical.search(text))
+    if technical or known.speaks_against(text, start, end, kinds):
+        return hit._replace(certain=False, score=known.score)
+    return hit
 
 
 def can_be_lowered(hit: Hit) -> bool:
-    """Whether its surroundings are looked at: of what only suggests, meaning decides anyway."""
-    if not hit.certain and hit.score < SURE:
-        return False
+    """Whether its surroundings are looked at."""
     known = surroundings()
     return hit.score > known.score and hit.label not in known.spared

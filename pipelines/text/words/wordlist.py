@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from pipelines.text.words.terms import check_term
 
 COLUMNS = ("term", "word", "keyword", "domain", "text", "phrase")  # in any case; else the first column
 COMMENTS = ("#", "//")
+AT_ONCE = 10_000  # rows that are looked at together
+LONGEST_LINE = 2**16  # bytes of a line that are kept: no term is longer
 SHORT = 2  # characters of a term that is looked up among harmless lines
 
 
@@ -42,45 +45,88 @@ class Imported:
     rows: int
     terms: tuple[str, ...]  # each once, by its normal form
     repeated: int
-    refused: tuple[Refused, ...]
+    refused: int
+    beyond: int  # terms that no lexicon has room for
 
 
-def read_words(file: Path) -> list[Row]:
-    """The rows of a word list, by the ending of its name; raises UsageError that names the file."""
+def read_words(file: Path) -> Iterator[Row]:
+    """The rows of a word list, by the ending of its name, a line at a time; raises UsageError that names the file.
+
+    JSON alone is read whole; a longer list is one object a line (`.jsonl`), text or a table.
+    """
+    ending = file.suffix.lower()
     try:
-        if (size := file.stat().st_size) > LARGEST_FILE:
-            raise UsageError(f"{file} has {size} bytes, wanted at most {LARGEST_FILE}: cut it into several")
-        text = file.read_bytes().decode("utf-8-sig")
+        if ending == ".json":
+            yield from _json_rows(file)
+        elif ending in (".jsonl", ".ndjson"):
+            yield from _json_lines(file)
+        elif ending in (".csv", ".tsv"):
+            yield from _csv_rows(file, "\t" if ending == ".tsv" else ",")
+        else:
+            yield from _lines(file)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: byte {error.start + 1} is not UTF-8; save the file as UTF-8 text") from error
-    ending = file.suffix.lower()
-    if ending == ".json":
-        return _json_rows(file, text)
-    if ending in (".csv", ".tsv"):
-        return _csv_rows(file, text, "\t" if ending == ".tsv" else ",")
-    return [Row(number, line) for number, line in enumerate(text.splitlines(), 1)]
 
 
-def _csv_rows(file: Path, text: str, delimiter: str) -> list[Row]:
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+def _lines(file: Path) -> Iterator[Row]:
+    """Lines without their ends; of one that is too long its beginning, which is refused as a term."""
+    with file.open("rb") as source:
+        number = 0
+        while raw := source.readline(LONGEST_LINE):
+            number += 1
+            cut = raw
+            while len(cut) == LONGEST_LINE and not cut.endswith(b"\n"):
+                cut = source.readline(LONGEST_LINE)
+            yield Row(number, _decoded(file, number, raw, whole=cut is raw))
+
+
+def _decoded(file: Path, number: int, raw: bytes, *, whole: bool) -> str:
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "strict" if whole else "ignore")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{file}: line {number}, byte {error.start + 1} is not UTF-8; save the file as UTF-8 text"
+        ) from error
+    return text.rstrip("\r\n")
+
+
+def _csv_rows(file: Path, delimiter: str) -> Iterator[Row]:
+    reader = csv.reader((row.text + "\n" for row in _lines(file)), delimiter=delimiter)
+    column: int | None = None
+    try:
+        for row in filter(None, reader):
+            if column is None:
+                head = [cell.strip().lower() for cell in row]
+                named = next((head.index(name) for name in COLUMNS if name in head), None)
+                column = named or 0
+                if named is not None:
+                    continue
+            yield Row(reader.line_num, row[column] if column < len(row) else "")
     except csv.Error as error:
         raise UsageError(f"{file}: line {reader.line_num} is no CSV: {error}") from error
-    head = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    named = next((head.index(name) for name in COLUMNS if name in head), None)
-    column, body = (0, rows) if named is None else (named, rows[1:])
-    return [Row(line, row[column] if column < len(row) else "") for line, row in body]
 
 
-def _json_rows(file: Path, text: str) -> list[Row]:
+def _json_rows(file: Path) -> Iterator[Row]:
+    if (size := file.stat().st_size) > LARGEST_FILE:
+        wanted = f"wanted at most {LARGEST_FILE}: write it as .jsonl, one object or text a line"
+        raise UsageError(f"{file} has {size} bytes of JSON, {wanted}")
+    text = "\n".join(row.text for row in _lines(file))
+    return (Row(number, term) for number, term in enumerate(_json_terms(_parsed(file, text)), 1))
+
+
+def _json_lines(file: Path) -> Iterator[Row]:
+    for row in _lines(file):
+        if row.text.strip():
+            parsed = _parsed(file, row.text, row.line)
+            yield from (Row(row.line, term) for term in _json_terms(parsed))
+
+
+def _parsed(file: Path, text: str, line: int | None = None) -> Any:
     try:
-        data = json.loads(text)
+        return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{file} is no JSON: {error}") from error
-    return [Row(number, term) for number, term in enumerate(_json_terms(data), 1)]
+        where = f"{file}: line {line}" if line else str(file)
+        raise UsageError(f"{where} is no JSON: {error}") from error
 
 
 def _json_terms(data: Any) -> Iterator[str]:
@@ -96,26 +142,39 @@ def _json_terms(data: Any) -> Iterator[str]:
             yield from _json_terms(each) if isinstance(each, str | list | Mapping) else (json.dumps(each),)
 
 
-def imported(rows: Sequence[Row]) -> Imported:
-    """Take what can be a term; terms of one normal form are one."""
-    stripped = [(row.line, row.text.strip()) for row in rows]
-    wanted = [(line, text) for line, text in stripped if text and not text.startswith(COMMENTS)]
+def imported(rows: Iterable[Row], refuse: Callable[[Refused], None]) -> Imported:
+    """Take what can be a term and tell `refuse` of the rest as it comes; terms of one normal form are one.
+
+    No more is kept than a lexicon's terms and some rows at once, however many there are.
+    """
     terms: dict[str, str] = {}
-    refused, repeated = list[Refused](), 0
-    for (line, text), form in zip(wanted, normal_forms([text for _, text in wanted]), strict=True):
-        if reason := _fault(text, form, len(terms)):
-            refused.append(Refused(line, reason))
-        elif form in terms:
-            repeated += 1
-        else:
-            terms[form] = text
-    return Imported(len(rows), tuple(terms.values()), repeated, tuple(refused))
+    read = repeated = refused = beyond = 0
+    for batch in batched(rows, AT_ONCE):
+        read += len(batch)
+        stripped = [(row.line, row.text.strip()) for row in batch]
+        wanted = [(line, text) for line, text in stripped if text and not text.startswith(COMMENTS)]
+        for (line, text), form in zip(wanted, normal_forms([text for _, text in wanted]), strict=True):
+            if reason := _fault(text, form):
+                refuse(Refused(line, reason))
+                refused += 1
+            elif form in terms:
+                repeated += 1
+            elif len(terms) >= MOST_TERMS:
+                beyond += 1
+            else:
+                terms[form] = text
+    return Imported(read, tuple(terms.values()), repeated, refused, beyond)
 
 
-def _fault(text: str, form: str, taken: int) -> str | None:
+def batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """The rows in lists of at most `size`."""
+    source = iter(rows)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _fault(text: str, form: str) -> str | None:
     """Why a text is no term, or None."""
-    if taken >= MOST_TERMS:
-        return f"term {text[:30]!r} is one too many, wanted at most {MOST_TERMS} terms"
     try:
         check_term(text, form)
     except UsageError as error:

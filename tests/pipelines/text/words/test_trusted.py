@@ -118,3 +118,5 @@ def test_two_lines_of_another_form_or_a_hit_of_one_line_are_no_lure(matcher):
     assert certain_over_the_join(matcher, line("想学的加我微"), line("信领资料", "Voice")) == []
     assert certain_over_the_join(matcher, line("加微信"), line("今天天气不错")) == []
     assert certain_over_the_join(matcher, line("我们又增加"), line("微信支付了")) == []
+    assert certain_over_the_join(matcher, line("版本 2.15.9"), line("2022-06-02")) == []
+    assert certain_over_the_join(matcher, line("打给我 138 1234"), line("5678 谢谢")) != []

@@ -1,0 +1,1 @@
+"""Text to measure reading on: harmless lines of many registers, labelled lines held out, disguises, peers."""
