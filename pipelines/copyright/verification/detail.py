@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.verification.features import Grey, Picture
+from pipelines.copyright.verification.frames import FILLED, Frame, common, warped
 from pipelines.copyright.verification.placement import REACH, Affine, Placement, applied, sane
 
 BLOCK = 24  # pixels
@@ -24,10 +25,8 @@ TEXTURED = 2.5  # grey levels of a block's spread, band-passed, from which it sh
 RICH = 0.2  # lesser eigenvalue of a block's structure tensor, as OpenCV scales it
 AGREES = 0.7  # correlation of a block that is the same
 DIFFERS = 0.5  # correlation below which it is another
-FILLED = 0.9  # share of a block that both pictures must cover
 LEAST_BLOCKS = 6  # that agree, to lay the reference anew
-SMALLEST = 40  # pixels of the shorter side of what is compared
-SMALLER = (1, 2, 4)  # times that both pictures are shrunk, as long as they show too little
+SMALLER = (2, 4)  # times that both pictures are shrunk, as long as they show too little
 SHOWS = 8  # blocks that show something, from which a picture says enough at its size
 
 
@@ -80,14 +79,15 @@ def compared(
 
     With `wide` a block that is another is looked for further away: who walks is elsewhere half a second later.
     """
-    frame = _common(upload, reference, placement)
+    frame = common(upload, reference, placement)
     if frame is None:
         return None
-    ours, theirs, frame = _banded(frame)
-    tops, lefts = (side[::every] for side in _grid(frame.filled))
+    banded = _banded(frame)
+    frame, ours, theirs = banded.frame, banded.ours, banded.theirs
+    tops, lefts = (side[::every] for side in banded.places)
     if not len(tops):
         return None
-    spreads = [_spread(band)[tops, lefts] for band in (ours, theirs)]
+    spreads = [spread[::every] for spread in banded.spreads]
     agreed = np.zeros((len(tops), 3))
     for at in np.flatnonzero(np.minimum(*spreads) >= TEXTURED):
         agreed[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), SEARCH)
@@ -128,86 +128,46 @@ def _relaid(placement: Placement, blocks: Blocks) -> Placement | None:
     return replace(placement, affine_23=np.asarray(affine, np.float64)) if affine is not None and sane(affine) else None
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Both pictures in one frame, the coarser of the two."""
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]  # tops and lefts of blocks
 
+
+@dataclass(frozen=True)
+class _Banded:
+    """Two pictures band-passed, and what they show in each block: grey levels of spread."""
+
+    frame: Frame
     ours: Grey
     theirs: Grey
-    filled: NDArray[np.bool_]
-    to_upload_23: Affine
-    to_ref_23: Affine
-    times: int = 1  # that both were shrunk
+    places: Places
+    spreads: tuple[NDArray[np.float64], NDArray[np.float64]]
 
-    def shrunk(self, times: int) -> _Frame | None:
-        """Both, so many times smaller; None where too little is left."""
-        import cv2
-
-        height, width = (side // times for side in self.filled.shape)
-        if min(height, width) < SMALLEST:
-            return None
-        back = np.array([[times, 0, (times - 1) / 2], [0, times, (times - 1) / 2], [0, 0, 1.0]])
-        part = slice(0, height * times), slice(0, width * times)
-        ours, theirs, filled = (
-            np.asarray(cv2.resize(side[part], (width, height), interpolation=cv2.INTER_AREA), np.float32)
-            for side in (self.ours, self.theirs, self.filled.astype(np.float32))
-        )
-        to_upload, to_ref = self.to_upload_23 @ back, self.to_ref_23 @ back
-        return _Frame(ours, theirs, filled > FILLED, to_upload, to_ref, times)
+    @property
+    def says_enough(self) -> bool:
+        return int((np.maximum(*self.spreads) >= TEXTURED).sum()) >= SHOWS
 
 
-def _banded(frame: _Frame) -> tuple[Grey, Grey, _Frame]:
-    """Both band-passed, and the frame they are in: a smaller one where they show too little, as a soft picture does."""
-    for times in SMALLER:
-        smaller = frame if times == 1 else frame.shrunk(times)
+def _banded(frame: Frame) -> _Banded:
+    """Both as they are compared: shrunk where they show too little at their size, as what is soft does."""
+    first = _banded_by(frame, _finest(frame))
+    if first.says_enough:
+        return first
+    for smaller in (frame.shrunk(times) for times in SMALLER):
         if smaller is None:
             break
-        sigma = _finest(smaller)
-        for each in SIGMAS if times > 1 else (sigma,):
-            if each >= sigma:
-                ours, theirs = _band(smaller.ours, each), _band(smaller.theirs, each)
-                tops, lefts = _grid(smaller.filled)
-                shows = np.maximum(_spread(ours)[tops, lefts], _spread(theirs)[tops, lefts]) >= TEXTURED
-                if int(shows.sum()) >= SHOWS:
-                    return ours, theirs, smaller
-    sigma = _finest(frame)
-    return _band(frame.ours, sigma), _band(frame.theirs, sigma), frame
+        finest = _finest(smaller)
+        for sigma in SIGMAS:
+            if sigma >= finest and (found := _banded_by(smaller, sigma)).says_enough:
+                return found
+    return first
 
 
-def _common(upload: Picture, reference: Picture, placement: Placement) -> _Frame | None:
-    import cv2
-
-    affine, identity = placement.affine_23, np.array([[1.0, 0, 0], [0, 1, 0]])
-    inverse = np.asarray(cv2.invertAffineTransform(affine), np.float64)
-    onto_upload = placement.scale <= 1
-    width, height = upload.size if onto_upload else reference.size
-    if onto_upload:
-        theirs, there = _warped(reference.grey, affine, (width, height), placement.scale)
-        ours, maps = upload.grey, (identity, inverse)
-    else:
-        ours, there = _warped(upload.grey, inverse, (width, height), 1 / placement.scale)
-        theirs, maps = reference.grey, (affine, identity)
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
-    if len(rows) < SMALLEST or len(columns) < SMALLEST:
-        return None
-    top, left = int(rows[0]), int(columns[0])
-    part = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
-    moved = [np.column_stack([m[:, :2], m[:, :2] @ np.array([left, top]) + m[:, 2]]) for m in maps]
-    return _Frame(ours[part], theirs[part], there[part], moved[0], moved[1])
+def _banded_by(frame: Frame, sigma: float) -> _Banded:
+    places = _grid(frame.filled)
+    ours, theirs = _band(frame.ours, sigma), _band(frame.theirs, sigma)
+    return _Banded(frame, ours, theirs, places, (_spread(ours)[places], _spread(theirs)[places]))
 
 
-def _warped(grey: Grey, affine: Affine, size: tuple[int, int], scale: float) -> tuple[Grey, NDArray[np.bool_]]:
-    """Draw a picture in another frame, without the detail that a smaller scale cannot hold; and where it is."""
-    import cv2
-
-    if scale < 0.8:
-        grey = cv2.GaussianBlur(grey, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1))
-    drawn = cv2.warpAffine(grey, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    there = cv2.warpAffine(np.ones(grey.shape, np.uint8), affine, size, flags=cv2.INTER_NEAREST)
-    return np.asarray(drawn, np.float32), there.astype(bool)
-
-
-def _finest(frame: _Frame) -> float:
+def _finest(frame: Frame) -> float:
     """The finest detail that both have alike, set against their coarse detail: blur takes it, noise adds to it."""
     coarse = [_energy(_coarse(grey), frame.filled) for grey in (frame.ours, frame.theirs)]
     for sigma in SIGMAS[:-1]:
@@ -234,7 +194,7 @@ def _coarse(grey: Grey) -> Grey:
     return np.asarray(cv2.blur(grey, (15, 15)) - cv2.blur(grey, (61, 61)), np.float32)
 
 
-def _grid(filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _grid(filled: NDArray[np.bool_]) -> Places:
     """Tops and lefts of blocks that are filled, evenly laid, closer where there is little room."""
     import cv2
 
@@ -291,7 +251,7 @@ def coarse_likeness(upload: Picture, reference: Picture, placement: Placement) -
     affine[:, :2] *= up / down
     affine[:, 2] *= up
     size = ours.shape[1], ours.shape[0]
-    drawn, there = _warped(theirs, affine, size, placement.scale * up / down)
+    drawn, there = warped(theirs, affine, size, placement.scale * up / down)
     if there.sum() < 64:
         return -1.0
     one, other = ours[there], drawn[there]

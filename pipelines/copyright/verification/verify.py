@@ -33,6 +33,7 @@ HOPELESS = 2  # moments at which none was found, after which no more are tried
 ENOUGH = 3  # moments that hold
 OFF_MS = (-1000, -500, 500, 1000)  # that a line may be off
 SIMPLE = 3  # placements of the whole on the whole
+NEARLY_ALL = 0.9  # of the detail agrees where no other line can be better
 CLEARLY = 0.02  # coarse likeness by which another line is better
 CUT = 0.95  # share of what shows something that moves where two moments are of two shots, or the camera pans
 Beside = Callable[[int], Sequence[Pair]]  # the stills before and behind a moment, by its place
@@ -114,7 +115,7 @@ def _moved(
     Descriptors are alike from one second to the next, so that a line may be a second off; detail is not.
     """
     best = max((one for one in found if one), key=lambda one: one.worth, default=None)
-    if best is None:
+    if best is None or sum(bool(one and one.blocks.agreement >= NEARLY_ALL) for one in found) >= ENOUGH:
         return None
     at_line = _coarsely(upload, reference, best, moments, cache)
     likeliest, moved = at_line, list(moments)
