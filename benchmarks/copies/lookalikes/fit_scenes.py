@@ -50,7 +50,7 @@ def building(theme: Theme, style: Rng, content: Rng) -> Moving:
     )
     ground = Image.new("RGB", (64, 64), (120, 125, 110))
     boxes = [Box((0, 0, 0), (3, 2.4, 2.5), {**sides, "top": roof}), Box((-8, -0.02, -8), (11, 0, 11), {"top": ground})]
-    start = float(content.choice([0.0, math.pi])) + float(content.uniform(0, 0.3))  # one half goes round the back
+    start = theme.side * math.pi + float(content.uniform(0, 0.3))  # the look-alike goes round the back
 
     def shown(seconds: float) -> Image.Image:
         turn = start + 0.5 + 0.05 * seconds

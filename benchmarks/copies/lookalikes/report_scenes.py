@@ -41,7 +41,7 @@ def building(theme: Theme, style: Rng, content: Rng) -> Moving:
             for name, seed in zip(names, seeds[tower], strict=True)
         }
         boxes.append(Box((left, 0, 0.3 * tower), (left + 1.3, 3.2 - tower, 1.4 + 0.3 * tower), walls))
-    start = float(content.choice([0.0, math.pi / 2, math.pi])) + float(content.uniform(0, 0.3))
+    start = theme.side * float(style.choice([math.pi / 2, math.pi])) + float(content.uniform(0, 0.3))
 
     def shown(seconds: float) -> Image.Image:
         turn = start + 0.3 + 0.04 * seconds
