@@ -41,6 +41,7 @@ class Blocks:
     ref_spread: NDArray[np.float64]
     rich: NDArray[np.bool_]  # where the upload shows more than straight bars and ramps
     other: NDArray[np.bool_]  # where both show something, and not the same
+    nowhere: NDArray[np.bool_]  # where both show something, and the same is not even further away
     to_upload_23: Affine  # common frame to upload
     to_ref_23: Affine
     soft: bool = False  # both show so little detail that they were shrunk first
@@ -91,14 +92,15 @@ def compared(
     agreed = np.zeros((len(tops), 3))
     for at in np.flatnonzero(np.minimum(*spreads) >= TEXTURED):
         agreed[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), SEARCH)
-    foreign = (np.minimum(*spreads) >= TEXTURED) & (agreed[:, 0] < DIFFERS)
-    for at in np.flatnonzero(foreign) if wide else ():
-        foreign[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), WIDE)[0] < AGREES
+    nowhere = (np.minimum(*spreads) >= TEXTURED) & (agreed[:, 0] < AGREES)
+    for at in np.flatnonzero(nowhere) if wide else ():
+        nowhere[at] = _agreed(ours, theirs, int(tops[at]), int(lefts[at]), WIDE)[0] < AGREES
+    foreign = nowhere & (agreed[:, 0] < DIFFERS)
     rich = _richness(ours)[tops + BLOCK // 2, lefts + BLOCK // 2] >= RICH
     centres = np.stack([lefts + BLOCK / 2 - 0.5, tops + BLOCK / 2 - 0.5], axis=1).astype(np.float64)
     maps = frame.to_upload_23, frame.to_ref_23
     soft = frame.times > 1
-    return Blocks(centres, agreed[:, 1:], agreed[:, 0], spreads[0], spreads[1], rich, foreign, *maps, soft)
+    return Blocks(centres, agreed[:, 1:], agreed[:, 0], spreads[0], spreads[1], rich, foreign, nowhere, *maps, soft)
 
 
 def refined(

@@ -77,9 +77,15 @@ class _Tally:
     over: int = 0  # the upload stayed while the reference moved: something lies over it
 
     walked: int = 0  # it moved in both, and so may have been elsewhere half a second earlier
+    nowhere: int = 0  # nor was it there
 
     def is_never_same(self, least: int) -> bool:
         return not self.same and not self.over and self.told >= least
+
+    def is_never_seen(self, least: int) -> bool:
+        """What moves in both must not be found further away either."""
+        walks = self.walked >= OFTEN * self.told
+        return self.is_never_same(least) and (self.nowhere >= OFTEN * self.told if walks else True)
 
     def is_other(self, least: int) -> bool:
         return self.is_never_same(least) and self.both >= least and self.other >= OFTEN * self.both
@@ -91,9 +97,7 @@ def lasting(looks: Sequence[Look]) -> Lasting:
     tallies = _tallies(asked)
     least = min(SEEN, len(asked))
     other = [place for place, tally in tallies.items() if tally.is_other(least)]
-    never = [
-        place for place, tally in tallies.items() if tally.is_never_same(least) and tally.walked < OFTEN * tally.told
-    ]
+    never = [place for place, tally in tallies.items() if tally.is_never_seen(least)]
     told = sum(tally.told > 0 for tally in tallies.values())
     return Lasting(told, len(other), max(map(len, _parts(other)), default=0), _around(other, never))
 
@@ -114,6 +118,7 @@ def _tallies(looks: Iterable[Look]) -> dict[Place, _Tally]:
                 tally.other += bool(other[at])
                 tally.over += bool(over[at])
                 tally.walked += bool(look.ours[at] and look.theirs[at])
+                tally.nowhere += bool(blocks.nowhere[at])
     return tallies
 
 
