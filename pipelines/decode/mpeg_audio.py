@@ -1,7 +1,7 @@
-"""Tell MP3 and AAC by their frame headers, and where a tag of ID3 in front of a file ends.
+"""Tell MPEG audio by two of its frame headers, and where a tag of ID3 in front of a file ends.
 
-ISO/IEC 11172-3 and 13818-3, section 2.4.1.3 (layers 1 to 3, also at the half rates, and MPEG 2.5 at a quarter); ISO/IEC
-13818-7, section 6.2 (ADTS). Twelve bits of sync are little, so that the next frame has to stand where the first ends.
+ISO/IEC 11172-3 and 13818-3, section 2.4.1.3 (layers 1 to 3, also at the half rates, and MPEG 2.5 at a quarter).
+Twelve bits of sync are little, so that the next frame has to stand where the first ends.
 """
 
 from __future__ import annotations
@@ -23,12 +23,9 @@ TAG_HEADER = 10
 
 
 def mpeg_audio(head: bytes) -> str | None:
-    """Return `mp3` or `aac` for a file that begins with a frame and another after it, None for any other."""
-    for name, length_of in (("mp3", _mpeg_bytes), ("aac", _adts_bytes)):
-        length = length_of(head)
-        if length and length_of(head[length:]):
-            return name
-    return None
+    """Return `mp3` for a file that begins with a frame of layer 1 to 3 and another after it, None for any other."""
+    length = _mpeg_bytes(head)
+    return "mp3" if length and _mpeg_bytes(head[length:]) else None
 
 
 def tag_bytes(head: bytes) -> int:
@@ -51,11 +48,3 @@ def _mpeg_bytes(head: bytes) -> int:
     if layer == 1:
         return (12 * bits // samples_a_second + padding) * 4
     return (144 if version == 3 or layer == 2 else 72) * bits // samples_a_second + padding
-
-
-def _adts_bytes(head: bytes) -> int:
-    """How long the ADTS frame is that begins here, 0 for none."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
-        return 0
-    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return length if length > 7 else 0

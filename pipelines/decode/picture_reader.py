@@ -26,7 +26,7 @@ PHOTO = 5  # times the pixels of a film's frame: 200 million; there is only one 
 UNTIMED_MS = 100  # of a frame that says nothing, as browsers have it
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "AVIF")
 HEAD = 1 << 16  # bytes in which a picture says how its values are meant
-LIGHT = {b"colrnclx": (2, 2), b"cICP": (1, 1)}  # of AVIF and PNG: bytes of the primaries and of the transfer behind it
+LIGHT = {"AVIF": (b"colrnclx", 2), "PNG": (b"cICP", 1)}  # where it stands, and the bytes of either number behind it
 Shown = tuple[int, int, NDArray[np.uint8]]  # from, to, in milliseconds; uint8 [H, W, 3]
 
 
@@ -41,7 +41,7 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits, codes: CodeRead
             replace(limits, max_pixels=PHOTO * limits.max_pixels).check_pixels(*picture.size)
             wanted = replace(sampling, frame_side=max(sampling.frame_side, CODES_SIDE if codes else 0))
             picture.draft("RGB", wanted.frame_size(*picture.size))
-            primaries, transfer = _light(path)
+            primaries, transfer = _light(path, picture.format or "")
             for start_ms, end_ms in _times(picture, sampling, limits):
                 opaque = _upright(picture, limits)
                 if is_hdr(transfer):
@@ -55,19 +55,19 @@ def read_picture(path: Path, sampling: Sampling, limits: Limits, codes: CodeRead
         raise MediaError(ErrorCode.DAMAGED, f"the picture cannot be read: {type(error).__name__}") from error
 
 
-def _light(path: Path) -> tuple[int, int]:
+def _light(path: Path, name: str) -> tuple[int, int]:
     """Primaries and transfer by ITU-T H.273, which Pillow leaves out: 0 where the picture says none.
 
     ISO/IEC 23000-22, 2.3 for AVIF; PNG, third edition, 11.3.2.6.
     """
+    if name not in LIGHT:
+        return 0, 0
+    mark, octets = LIGHT[name]
     with path.open("rb") as file:
-        head = file.read(HEAD)
-    for name, (first, second) in LIGHT.items():
-        at = head.find(name)
-        said = head[at + len(name) :][: first + second]
-        if at >= 0 and len(said) == first + second:
-            return int.from_bytes(said[:first]), int.from_bytes(said[first:])
-    return 0, 0
+        _, found, behind = file.read(HEAD).partition(mark)
+    if not found or len(behind) < 2 * octets:
+        return 0, 0
+    return int.from_bytes(behind[:octets]), int.from_bytes(behind[octets : 2 * octets])
 
 
 def _times(picture: Image.Image, sampling: Sampling, limits: Limits) -> Iterator[tuple[int, int]]:

@@ -160,3 +160,14 @@ def mixed(one: Colour, other: Colour, share: float) -> Colour:
     """The colour that lies that share of the way from one to the other."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
+
+
+def any_colour(rng: Rng, low: int = 40, high: int = 230) -> Colour:
+    """A colour drawn at random, each channel within the bounds."""
+    red, green, blue = (int(value) for value in rng.integers(low, high, 3))
+    return red, green, blue
+
+
+def in_another_light(picture: Image.Image, light: float, tint_3: NDArray[np.float64]) -> Image.Image:
+    """The same place at another hour: brighter or darker, and of another tint."""
+    return Image.fromarray((np.asarray(picture, float) * light * tint_3).clip(0, 255).astype(np.uint8))

@@ -8,12 +8,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from benchmarks.copies.lookalikes.boxes import Box, Camera, render
-from benchmarks.copies.lookalikes.canvas import Colour, Moving, Rng, Theme, mixed, paragraph
-
-
-def _colour(rng: Rng, low: int = 40, high: int = 230) -> Colour:
-    red, green, blue = (int(value) for value in rng.integers(low, high, 3))
-    return red, green, blue
+from benchmarks.copies.lookalikes.canvas import (
+    Colour,
+    Moving,
+    Rng,
+    Theme,
+    any_colour,
+    in_another_light,
+    mixed,
+    paragraph,
+)
 
 
 def _bricks(colour: Colour, rng: Rng, floors: int, across: int) -> Image.Image:
@@ -33,14 +37,14 @@ def _bricks(colour: Colour, rng: Rng, floors: int, across: int) -> Image.Image:
             glass = [(50, 60, 80), (240, 220, 140), (200, 200, 210)][rng.integers(3)]
             pen.rectangle((left, top, left + wide / 2, top + high * 0.55), glass, (245, 245, 245), 3)
             if rng.random() < 0.3:
-                pen.rectangle((left, top, left + wide / 4, top + high * 0.55), _colour(rng))
+                pen.rectangle((left, top, left + wide / 4, top + high * 0.55), any_colour(rng))
     return wall
 
 
 def building(theme: Theme, style: Rng, content: Rng) -> Moving:
     """One building of bricks, seen from another side."""
-    colour, floors, across = _colour(style, 90, 200), int(style.integers(3, 6)), int(style.integers(3, 6))
-    seeds, roof = style.integers(0, 2**31, 4), Image.new("RGB", (64, 64), _colour(style, 60, 120))
+    colour, floors, across = any_colour(style, 90, 200), int(style.integers(3, 6)), int(style.integers(3, 6))
+    seeds, roof = style.integers(0, 2**31, 4), Image.new("RGB", (64, 64), any_colour(style, 60, 120))
     sides = dict(
         zip(
             ("front", "right", "back", "left"),
@@ -62,7 +66,7 @@ def building(theme: Theme, style: Rng, content: Rng) -> Moving:
 
 def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A room with the same walls and floor, other furniture in it and other pictures on the wall."""
-    paper, floor = _colour(style, 150, 235), _colour(style, 80, 150)
+    paper, floor = any_colour(style, 150, 235), any_colour(style, 80, 150)
     wall = Image.new("RGB", (300, 200), paper)
     pen = ImageDraw.Draw(wall)
     for x in range(0, 300, 20):
@@ -71,7 +75,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     for _ in range(int(content.integers(1, 4))):
         x, y = int(content.integers(10, 230)), int(content.integers(15, 90))
         ImageDraw.Draw(hung).rectangle(
-            (x, y, x + int(content.integers(30, 60)), y + 45), _colour(content), (40, 30, 20), 4
+            (x, y, x + int(content.integers(30, 60)), y + 45), any_colour(content), (40, 30, 20), 4
         )
     boards = Image.new("RGB", (300, 300), floor)
     for y in range(0, 300, 25):
@@ -86,7 +90,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     boxes = [Box((0, 0, 0), (4, 2.5, 4), sides, inside=True)]
     for x in content.permutation(4)[: int(content.integers(2, 4))]:
         wide, high = content.uniform(0.5, 0.9), content.uniform(0.4, 1.4)
-        colour, z = _colour(content), content.uniform(1.6, 2.8)
+        colour, z = any_colour(content), content.uniform(1.6, 2.8)
         faces = {
             n: Image.new("RGB", (9, 9), mixed(colour, (0, 0, 0), s))
             for n, s in (("front", 0), ("left", 0.25), ("right", 0.25), ("top", -0.1))
@@ -103,7 +107,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
 def product(theme: Theme, style: Rng, content: Rng) -> Moving:
     """Packages of one make, turning: the same label, other goods in other colours."""
     (brand,), (goods,) = theme.some("brands", 1, style, shared=True), theme.some("goods", 1, content)
-    colour, table = _colour(content, 60, 220), _colour(style, 120, 200)
+    colour, table = any_colour(content, 60, 220), any_colour(style, 120, 200)
     label = Image.new("RGB", (200, 280), (250, 250, 245))
     pen = ImageDraw.Draw(label)
     pen.rectangle((0, 0, 200, 70), colour)
@@ -129,7 +133,7 @@ def product(theme: Theme, style: Rng, content: Rng) -> Moving:
 def plant(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A bed of the same flowers on the same soil, other plants of them."""
     width, height = theme.size
-    soil, leaf, petal = _colour(style, 40, 90), (30, int(style.integers(100, 170)), 50), _colour(style, 120, 255)
+    soil, leaf, petal = any_colour(style, 40, 90), (30, int(style.integers(100, 170)), 50), any_colour(style, 120, 255)
     petals, reach = int(style.integers(5, 9)), float(style.uniform(16, 26))
     ground = content.normal(0, 14, (height, width * 3 // 2, 1)) + np.array(soil)
     picture = Image.fromarray(ground.clip(0, 255).astype(np.uint8))
@@ -159,8 +163,8 @@ def news(theme: Theme, style: Rng, content: Rng) -> Moving:
     (brand,), (line, more) = theme.some("brands", 1, style, shared=True), theme.some("lines", 2, content)
     skin, hair, shirt = (
         [(235, 200, 170), (150, 100, 70), (200, 150, 115)][content.integers(3)],
-        _colour(content, 10, 110),
-        _colour(content),
+        any_colour(content, 10, 110),
+        any_colour(content),
     )
     inset = Image.fromarray(content.integers(0, 255, (3, 4, 3), np.uint8)).resize(
         (round(width * 0.3), round(height * 0.3)), Image.Resampling.BICUBIC
@@ -209,16 +213,15 @@ def static_camera(theme: Theme, style: Rng, content: Rng) -> Moving:
     x = 0
     while x < width:
         wide, high = int(style.integers(60, 130)), height * style.uniform(0.3, 0.6)
-        wall = _bricks(_colour(style, 90, 200), style, int(style.integers(3, 6)), int(style.integers(2, 5)))
+        wall = _bricks(any_colour(style, 90, 200), style, int(style.integers(3, 6)), int(style.integers(2, 5)))
         ground.paste(wall.resize((wide, round(high))), (x, round(height * 0.68 - high)))
         x += wide
     pen.rectangle((0, height * 0.68, width, height), (95, 95, 100))
     for x in range(0, width, 60):
         pen.rectangle((x, height * 0.84, x + 30, height * 0.86), (230, 230, 230))
-    light, tint = content.uniform(0.45, 1.25), content.uniform(0.85, 1.15, 3)
-    lit = Image.fromarray((np.asarray(ground, float) * light * tint).clip(0, 255).astype(np.uint8))
+    lit = in_another_light(ground, content.uniform(0.45, 1.25), content.uniform(0.85, 1.15, 3))
     cars = [
-        (content.uniform(0, width), content.uniform(-90, 90), content.uniform(0.72, 0.9), _colour(content))
+        (content.uniform(0, width), content.uniform(-90, 90), content.uniform(0.72, 0.9), any_colour(content))
         for _ in range(int(content.integers(2, 6)))
     ]
 
@@ -239,8 +242,8 @@ def static_camera(theme: Theme, style: Rng, content: Rng) -> Moving:
 def characters(theme: Theme, style: Rng, content: Rng) -> Moving:
     """Two round figures, always the same two, in other poses before another landscape."""
     width, height = theme.size
-    figures = [(_colour(style), _colour(style), style.uniform(0.13, 0.2)) for _ in range(2)]
-    sky, hill = _colour(content, 120, 240), _colour(content, 60, 180)
+    figures = [(any_colour(style), any_colour(style), style.uniform(0.13, 0.2)) for _ in range(2)]
+    sky, hill = any_colour(content, 120, 240), any_colour(content, 60, 180)
     hills = [(content.uniform(0, width), content.uniform(0.2, 0.5)) for _ in range(4)]
     places = content.uniform((0.15, 0.5), (0.85, 0.75), (2, 2))
     arms = content.uniform(-2.5, 2.5, (2, 2))

@@ -8,12 +8,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.copies.lookalikes.boxes import Box, Camera, render
-from benchmarks.copies.lookalikes.canvas import Colour, Moving, Rng, Theme, mixed, paragraph
-
-
-def _colour(rng: Rng, low: int = 40, high: int = 230) -> Colour:
-    red, green, blue = (int(value) for value in rng.integers(low, high, 3))
-    return red, green, blue
+from benchmarks.copies.lookalikes.canvas import (
+    Colour,
+    Moving,
+    Rng,
+    Theme,
+    any_colour,
+    in_another_light,
+    mixed,
+    paragraph,
+)
 
 
 def _bands(colour: Colour, rng: Rng, floors: int) -> Image.Image:
@@ -26,13 +30,13 @@ def _bands(colour: Colour, rng: Rng, floors: int) -> Image.Image:
             tone = [(70, 100, 130), (95, 130, 160), (235, 225, 180)][rng.integers(3)]
             pen.rectangle((pane * 20 + 1, high * floor + 6, pane * 20 + 18, high * (floor + 1) - 4), tone)
     x, y = int(rng.integers(20, 150)), int(rng.integers(20, 280))
-    pen.rectangle((x, y, x + 70, y + 40), _colour(rng), (255, 255, 255), 3)
+    pen.rectangle((x, y, x + 70, y + 40), any_colour(rng), (255, 255, 255), 3)
     return wall
 
 
 def building(theme: Theme, style: Rng, content: Rng) -> Moving:
     """Two towers of one make, seen from another side."""
-    colour, floors, seeds = _colour(style, 60, 180), int(style.integers(8, 14)), style.integers(0, 2**31, (2, 4))
+    colour, floors, seeds = any_colour(style, 60, 180), int(style.integers(8, 14)), style.integers(0, 2**31, (2, 4))
     names = ("front", "right", "back", "left")
     boxes = []
     for tower, left in enumerate((0.0, 2.2)):
@@ -53,7 +57,7 @@ def building(theme: Theme, style: Rng, content: Rng) -> Moving:
 
 def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A tiled kitchen with other things on its shelf and another table."""
-    tile, ground = _colour(style, 140, 240), _colour(style, 60, 140)
+    tile, ground = any_colour(style, 140, 240), any_colour(style, 60, 140)
     wall = Image.new("RGB", (240, 240), tile)
     pen = ImageDraw.Draw(wall)
     for at in range(0, 240, 24):
@@ -64,7 +68,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
     pen.rectangle((20, 110, 220, 118), (90, 60, 40))
     for place in range(28, 205, int(content.integers(22, 40))):
         high, wide = int(content.integers(15, 60)), int(content.integers(8, 20))
-        pen.rectangle((place, 110 - high, place + wide, 110), _colour(content))
+        pen.rectangle((place, 110 - high, place + wide, 110), any_colour(content))
     floor = Image.new("RGB", (240, 240), ground)
     pen = ImageDraw.Draw(floor)
     for at in range(0, 240, 30):
@@ -79,7 +83,7 @@ def room(theme: Theme, style: Rng, content: Rng) -> Moving:
         "top": Image.new("RGB", (9, 9), (250, 250, 250)),
     }
     boxes = [Box((0, 0, 0), (3.6, 2.4, 3.2), sides, inside=True)]
-    wood, x = _colour(content, 60, 200), content.uniform(0.6, 2.0)
+    wood, x = any_colour(content, 60, 200), content.uniform(0.6, 2.0)
     faces = {
         name: Image.new("RGB", (9, 9), mixed(wood, (0, 0, 0), dark))
         for name, dark in (("front", 0.1), ("left", 0.3), ("right", 0.3), ("top", 0))
@@ -97,8 +101,8 @@ def product(theme: Theme, style: Rng, content: Rng) -> Moving:
     """Bottles of one make before a plain ground: another sort, another colour, another strength."""
     width, height = theme.size
     (brand,), (sort,) = theme.some("brands", 1, style, shared=True), theme.some("lines", 1, content)
-    glass, label = _colour(content, 30, 200), (245, 240, 225)
-    ground, number = _colour(style, 150, 230), int(content.integers(2, 80))
+    glass, label = any_colour(content, 30, 200), (245, 240, 225)
+    ground, number = any_colour(style, 150, 230), int(content.integers(2, 80))
 
     def shown(seconds: float) -> Image.Image:
         picture, pen = theme.blank(ground)
@@ -120,7 +124,7 @@ def plant(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A bush of one sort before one wall, another one each time; the wind moves it."""
     width, height = theme.size
     wall, leaf, bark = (
-        _colour(style, 130, 220),
+        any_colour(style, 130, 220),
         (int(style.integers(20, 120)), int(style.integers(110, 190)), 40),
         (90, 65, 40),
     )
@@ -158,9 +162,9 @@ def news(theme: Theme, style: Rng, content: Rng) -> Moving:
     land = [(content.uniform(0, width), content.uniform(0, height * 0.6), content.uniform(30, 110)) for _ in range(7)]
     people = [
         (
-            _colour(content, 20, 120),
+            any_colour(content, 20, 120),
             [(240, 210, 180), (120, 80, 60), (190, 145, 110)][content.integers(3)],
-            _colour(content),
+            any_colour(content),
         )
         for _ in range(2)
     ]
@@ -217,7 +221,7 @@ def static_camera(theme: Theme, style: Rng, content: Rng) -> Moving:
             y = height * (0.12 + 0.145 * row)
             for column in range(9):
                 x, high = left + width * (0.01 + 0.036 * column), height * style.uniform(0.06, 0.12)
-                pen.rectangle((x, y + height * 0.125 - high, x + width * 0.03, y + height * 0.125), _colour(style))
+                pen.rectangle((x, y + height * 0.125 - high, x + width * 0.03, y + height * 0.125), any_colour(style))
             pen.line((left, y + height * 0.13, left + width * 0.34, y + height * 0.13), (60, 55, 50), 4)
         pen.text(
             (left + width * 0.17, height * 0.05),
@@ -226,15 +230,14 @@ def static_camera(theme: Theme, style: Rng, content: Rng) -> Moving:
             theme.font(height * 0.06),
             anchor="mm",
         )
-    light, tint = content.uniform(0.5, 1.2), content.uniform(0.88, 1.12, 3)
-    lit = Image.fromarray((np.asarray(ground, float) * light * tint).clip(0, 255).astype(np.uint8))
+    lit = in_another_light(ground, content.uniform(0.5, 1.2), content.uniform(0.88, 1.12, 3))
     people = [
         (
             content.uniform(0, width),
             content.uniform(-50, 50),
             content.uniform(0.5, 0.75),
-            _colour(content),
-            _colour(content),
+            any_colour(content),
+            any_colour(content),
         )
         for _ in range(int(content.integers(2, 5)))
     ]
@@ -256,10 +259,10 @@ def static_camera(theme: Theme, style: Rng, content: Rng) -> Moving:
 def characters(theme: Theme, style: Rng, content: Rng) -> Moving:
     """A robot and its dog, always the same two, in other poses before another town."""
     width, height = theme.size
-    metal, lamp, fur = _colour(style), _colour(style, 150, 255), _colour(style)
+    metal, lamp, fur = any_colour(style), any_colour(style, 150, 255), any_colour(style)
     night, towers = (
-        _colour(content, 10, 120),
-        [(content.uniform(0, width), content.uniform(0.2, 0.7), _colour(content, 20, 140)) for _ in range(8)],
+        any_colour(content, 10, 120),
+        [(content.uniform(0, width), content.uniform(0.2, 0.7), any_colour(content, 20, 140)) for _ in range(8)],
     )
     at, jump, lifts = content.uniform(0.25, 0.75), content.uniform(0, 0.12), content.uniform(-1.4, 1.4, 2)
 
