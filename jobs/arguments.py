@@ -8,6 +8,7 @@ from pathlib import Path
 from model_registry.bundles import BUNDLES
 from model_registry.store import ALIASES
 
+REFERENCE_INTERVAL_S = 0.5  # a frame of an upload is then at most a quarter of a second from one of a reference
 NIGHTS = 7  # before a night, among which reposts are looked for
 Takes = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -29,9 +30,6 @@ def add_lexicons(parser: Takes) -> None:
         metavar="FILE",
         help="a lexicon (TOML), or a folder of them",
     )
-
-
-REFERENCE_INTERVAL_S = 0.5  # a frame of an upload is then at most a quarter of a second from one of a reference
 
 
 def add_interval(parser: Takes, default: float = 1.0) -> None:

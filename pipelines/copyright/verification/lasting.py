@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.copyright.verification.detail import BLOCK, DIFFERS, Blocks
-from pipelines.copyright.verification.placement import applied
+from pipelines.copyright.verification.placement import applied, scale_of
 
 Flags = NDArray[np.bool_]
 Place = tuple[int, int]  # row and column of a grid over the reference, in blocks
@@ -75,7 +75,6 @@ class _Tally:
     both: int = 0  # both pictures showed something
     other: int = 0
     over: int = 0  # the upload stayed while the reference moved: something lies over it
-
     walked: int = 0  # it moved in both, and so may have been elsewhere half a second earlier
     nowhere: int = 0  # nor was it there
 
@@ -85,7 +84,7 @@ class _Tally:
     def is_never_seen(self, least: int) -> bool:
         """What moves in both must not be found further away either."""
         walks = self.walked >= OFTEN * self.told
-        return self.is_never_same(least) and (self.nowhere >= OFTEN * self.told if walks else True)
+        return self.is_never_same(least) and (not walks or self.nowhere >= OFTEN * self.told)
 
     def is_other(self, least: int) -> bool:
         return self.is_never_same(least) and self.both >= least and self.other >= OFTEN * self.both
@@ -124,7 +123,7 @@ def _tallies(looks: Iterable[Look]) -> dict[Place, _Tally]:
 
 def _places(blocks: Blocks) -> list[Place]:
     """Where the blocks lie on the reference."""
-    side = BLOCK * np.sqrt(abs(np.linalg.det(blocks.to_ref_23[:, :2])))
+    side = BLOCK * scale_of(blocks.to_ref_23)
     columns, rows = np.floor(applied(blocks.to_ref_23, blocks.centre_N2) / side).astype(int).T
     return list(zip(rows.tolist(), columns.tolist(), strict=True))
 

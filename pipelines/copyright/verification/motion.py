@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipelines.copyright.verification.detail import BLOCK, Blocks
 from pipelines.copyright.verification.features import Grey, Picture
-from pipelines.copyright.verification.placement import Affine, applied
+from pipelines.copyright.verification.placement import applied, scale_of
 
 Pair = tuple[Picture, Picture]  # of the upload and of the reference
 MOVED = 0.75  # correlation of a place with itself at another moment below which it moves
@@ -17,15 +17,10 @@ NOISE = 4.0  # grey levels of spread that are nothing
 def moving(blocks: Blocks, pair: Pair, other: Pair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which blocks of a pair show something else in the other one: in the upload, and in the reference."""
     ours, theirs = (
-        _changed(picture, later, applied(to, blocks.centre_N2), side_of(to) if blocks.soft else BLOCK)
+        _changed(picture, later, applied(to, blocks.centre_N2), round(BLOCK * scale_of(to)) if blocks.soft else BLOCK)
         for picture, later, to in zip(pair, other, (blocks.to_upload_23, blocks.to_ref_23), strict=True)
     )
     return ours, theirs
-
-
-def side_of(map_23: Affine) -> int:
-    """How wide a block is in a picture, in its pixels."""
-    return round(BLOCK * float(np.sqrt(abs(np.linalg.det(map_23[:, :2])))))
 
 
 def _changed(picture: Picture, other: Picture, at_N2: NDArray[np.float64], side: int) -> NDArray[np.bool_]:

@@ -31,13 +31,18 @@ class Placement:
     @property
     def scale(self) -> float:
         """Pixels of the upload a pixel of the reference."""
-        return float(np.sqrt(abs(np.linalg.det(self.affine_23[:, :2]))))
+        return scale_of(self.affine_23)
 
     def moved_from(self, other: Placement, size: tuple[int, int]) -> float:
         """How far the two maps put the corners of the reference apart, in shares of its diagonal in the upload."""
         corners = corners_of(size)
         apart = np.linalg.norm(applied(self.affine_23, corners) - applied(other.affine_23, corners), axis=1)
         return float(apart.mean() / (np.hypot(*size) * max(self.scale, other.scale)))
+
+
+def scale_of(affine_23: Affine) -> float:
+    """How many times longer a map makes things, both directions together."""
+    return float(np.sqrt(abs(np.linalg.det(affine_23[:, :2]))))
 
 
 def corners_of(size: tuple[int, int]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ reference moves it moves alike (motion.py). What shows only the same place, game
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -36,7 +36,7 @@ SIMPLE = 3  # placements of the whole on the whole
 NEARLY_ALL = 0.9  # of the detail agrees where no other line can be better
 CLEARLY = 0.02  # coarse likeness by which another line is better
 CUT = 0.95  # share of what shows something that moves where two moments are of two shots, or the camera pans
-Beside = Callable[[int], Sequence[Pair]]  # the stills before and behind a moment, by its place
+Beside = Callable[[Moment], Sequence[Pair]]  # the stills before and behind a moment
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,49 @@ class Verification:
         return float(np.median([pair.agreement for pair in self.pairs])) if self.pairs else 0.0
 
 
+@dataclass(frozen=True)
+class _Sides:
+    """The stills of both, and their pictures as they are asked for."""
+
+    upload: Stills
+    reference: Stills
+    cache: FeatureCache
+
+    def pictures(self, moments: Iterable[Moment]) -> list[Pair]:
+        """What both show at some moments."""
+        return [
+            (
+                self.cache.picture(self.upload.pictures[one.upload]),
+                self.cache.picture(self.reference.pictures[one.reference]),
+            )
+            for one in moments
+        ]
+
+    def beside(self, moment: Moment) -> list[Pair]:
+        """The stills behind a moment and before it, as far as both have one."""
+        near = [replace(moment, upload=moment.upload + s, reference=moment.reference + s) for s in (1, -1)]
+        ends = len(self.upload), len(self.reference)
+        return self.pictures(one for one in near if 0 <= one.upload < ends[0] and 0 <= one.reference < ends[1])
+
+    def along(self, line: Match, moments: Sequence[Moment]) -> list[Moment]:
+        """The same moments of the upload, with the stills of the reference that another line puts there."""
+        there = [self.reference.at(line.place(int(self.upload.frame_ms[one.upload]))) for one in moments]
+        return [replace(one, reference=at) for one, at in zip(moments, there, strict=True)]
+
+
 def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache) -> Verification:
     """Hold the stills of a span against each other; see `Verdict` for what it comes to."""
     if not len(upload) or not len(reference):
         return Verification(Verdict.UNSEEN, LIKELY, "no pictures were kept to verify it on")
-    moments = chosen(upload, reference, match)
-    pictures = _pictures(upload, reference, moments, cache)
+    sides, moments = _Sides(upload, reference, cache), chosen(upload, reference, match)
+    pictures = sides.pictures(moments)
     found = _laid_all(pictures)
-    if moved := _moved(upload, reference, match, moments, found, cache):
-        others = _pictures(upload, reference, moved, cache)
-        again_found = _laid_all(others)
-        if _worth(again_found) > _worth(found):
-            moments, pictures, found = moved, others, again_found
-
-    def beside(at: int) -> list[Pair]:
-        ours, theirs = moments[at].upload, moments[at].reference
-        steps = [s for s in (1, -1) if 0 <= ours + s < len(upload) and 0 <= theirs + s < len(reference)]
-        numbers = [(ours + step, theirs + step) for step in steps]
-        return [(cache.picture(upload.pictures[a]), cache.picture(reference.pictures[b])) for a, b in numbers]
-
-    looks = _looks(found, pictures, beside)
+    if moved := _moved(sides, match, moments, found):
+        others = sides.pictures(moved)
+        laid_there = _laid_all(others)
+        if _worth(laid_there) > _worth(found):
+            moments, pictures, found = moved, others, laid_there
+    looks = _looks(found, moments, pictures, sides.beside)
     said = judged(_evidence(looks), lasting(looks))
     pairs = [
         _pair(one, moment, upload, reference, *pair)
@@ -95,21 +118,7 @@ def verify(upload: Stills, reference: Stills, match: Match, cache: FeatureCache)
     return Verification(said.verdict, said.score, said.reason, tuple(sorted(pairs, key=lambda p: -p.agreement)))
 
 
-def _pictures(upload: Stills, reference: Stills, moments: Sequence[Moment], cache: FeatureCache) -> list[Pair]:
-    return [
-        (cache.picture(upload.pictures[one.upload]), cache.picture(reference.pictures[one.reference]))
-        for one in moments
-    ]
-
-
-def _moved(
-    upload: Stills,
-    reference: Stills,
-    match: Match,
-    moments: Sequence[Moment],
-    found: Sequence[Laid | None],
-    cache: FeatureCache,
-) -> list[Moment] | None:
+def _moved(sides: _Sides, match: Match, moments: Sequence[Moment], found: Sequence[Laid | None]) -> list[Moment] | None:
     """The line moved in time, where the same placement lays other stills on each other clearly better.
 
     Descriptors are alike from one second to the next, so that a line may be a second off; detail is not.
@@ -117,13 +126,12 @@ def _moved(
     best = max((one for one in found if one), key=lambda one: one.worth, default=None)
     if best is None or sum(bool(one and one.blocks.agreement >= NEARLY_ALL) for one in found) >= ENOUGH:
         return None
-    at_line = _coarsely(upload, reference, best, moments, cache)
+    at_line = _coarsely(best, sides.pictures(moments))
     likeliest, moved = at_line, list(moments)
     for off_ms in OFF_MS:
         line = replace(match, ref_start_ms=match.ref_start_ms + off_ms, ref_end_ms=match.ref_end_ms + off_ms)
-        there = [reference.at(line.place(int(upload.frame_ms[one.upload]))) for one in moments]
-        others = [replace(one, reference=at) for one, at in zip(moments, there, strict=True)]
-        alike = _coarsely(upload, reference, best, others, cache)
+        others = sides.along(line, moments)
+        alike = _coarsely(best, sides.pictures(others))
         if alike > likeliest:
             likeliest, moved = alike, others
     return moved if likeliest >= at_line + CLEARLY else None
@@ -134,12 +142,11 @@ def _worth(found: Sequence[Laid | None]) -> float:
     return sum(sorted((one.worth for one in found if one), reverse=True)[:ENOUGH])
 
 
-def _coarsely(upload: Stills, reference: Stills, best: Laid, moments: Sequence[Moment], cache: FeatureCache) -> float:
-    """How alike the stills of some moments are, shrunk: as they were laid, or simply one on the other.
+def _coarsely(best: Laid, pairs: Sequence[Pair]) -> float:
+    """How alike pictures are, shrunk: as the best of others were laid, or simply one on the other.
 
     What was laid a second off in a film that pans has its placement from there.
     """
-    pairs = _pictures(upload, reference, moments, cache)
     ways = [best.placement, *islice(guesses(*pairs[0]), SIMPLE)]
     return max(float(np.mean([coarse_likeness(*pair, way) for pair in pairs])) for way in ways)
 
@@ -170,7 +177,9 @@ def _laid_all(pictures: Sequence[Pair]) -> list[Laid | None]:
     return found
 
 
-def _looks(found: Sequence[Laid | None], pictures: Sequence[Pair], beside: Beside) -> list[Look]:
+def _looks(
+    found: Sequence[Laid | None], moments: Sequence[Moment], pictures: Sequence[Pair], beside: Beside
+) -> list[Look]:
     """What moves in each moment that was laid: against the next one that agrees, or against any.
 
     Between two shots of one camera that stands all would move that does not; so where all moves, the stills a second
@@ -183,9 +192,7 @@ def _looks(found: Sequence[Laid | None], pictures: Sequence[Pair], beside: Besid
         alone = at + 1 if at + 1 < len(pictures) else max(0, at - 1)
         other, later = _next(at, agreeing) or _next(at, known) or (alone, one)
         look = Look(one.blocks, *moving(one.blocks, pictures[at], pictures[other]), later.blocks)
-        looks.append(
-            look if _moves(look) < CUT and other != at else _within_the_shot(look, one, pictures[at], beside(at))
-        )
+        looks.append(look if _moves(look) < CUT else _within_the_shot(look, one, pictures[at], beside(moments[at])))
     return looks
 
 
