@@ -26,8 +26,9 @@ from benchmarks.texts.peers import regression, word_lists
 from benchmarks.texts.reading import A_VIDEO, Night, described, flagged
 from jobs import progress
 from model_registry.bundles import bundle_named, pin
+from model_registry.labels import first_level
 from pipelines.text.semantics.labelled import LabelledLine
-from pipelines.text.tiers import first_level, needs_meaning, settle
+from pipelines.text.tiers import needs_meaning, settle
 
 TEXTS = "NIGHTJAR_TEXTS"
 TRICKS = Path(__file__).with_name("texts") / "tricks.toml"

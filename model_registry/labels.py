@@ -17,6 +17,11 @@ TAXONOMY_FILE = Path(__file__).with_name("labels.toml")
 FORMS = ("Image", "Voice", "OCR", "Audio", "Text")
 
 
+def first_level(label: str) -> str:
+    """`Fraud` of `Fraud/Contact Details`, and of `Fraud`."""
+    return label.partition("/")[0]
+
+
 @dataclass(frozen=True)
 class Label:
     """One label of the taxonomy: `Top` or `Top/Second`."""
@@ -38,7 +43,7 @@ class Label:
     @property
     def parent(self) -> str:
         """The first level."""
-        return self.name.partition("/")[0]
+        return first_level(self.name)
 
 
 @dataclass(frozen=True)

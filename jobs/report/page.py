@@ -20,7 +20,7 @@ from jobs.report.clusters import fold
 from jobs.report.timeline import bar_svg
 from jobs.report.video import ReportVideo
 from jobs.report.words import LabelName, label_name, one_line, score_text
-from model_registry.labels import taxonomy
+from model_registry.labels import first_level, taxonomy
 from pipelines.risk.policy import Policy, Suggestion
 
 __all__ = ["Page", "ReportVideo", "render"]
@@ -185,7 +185,7 @@ def label_groups(cards: Iterable[Card]) -> dict[str, list[Choice]]:
     single = Counter(name for found in names for name in found)
     groups: dict[str, list[Choice]] = {}
     for name in sorted(single):
-        top = name.partition("/")[0]
+        top = first_level(name)
         every = sum(any(other == top or other.startswith(f"{top}/") for other in found) for found in names)
         group = groups.setdefault(top, [Choice(top, every)])
         if name != top:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from model_registry.labels import first_level
 from pipelines.risk.signals import Signal
-from pipelines.text.tiers import UNKNOWN, Bands, Reading, first_level
+from pipelines.text.tiers import UNKNOWN, Bands, Reading
 
 SEEN_WEIGHT = 2.0  # the picture shows the same first level: times its score
 SEEN_FLOOR = 0.3

@@ -13,8 +13,10 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+from model_registry.labels import first_level
+from pipelines.text.registers import HAN
+
 FILE = Path(__file__).with_name("evidence.toml")
-HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 @cache
@@ -39,7 +41,7 @@ def asks_for_money(text: str) -> bool:
 
 def may_be_settled(label: str, text: str) -> bool:
     """Whether a line has the marks of the register in which a label's head has shown that it may settle."""
-    first = label.partition("/")[0]
+    first = first_level(label)
     if first == "Fraud":
         return asks_for_money(text)
     if first == "Abuse":

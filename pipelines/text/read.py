@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from model_registry.labels import first_level
 from model_registry.model import InputKind, ModelRef, predict_all
 from pipelines.places import place
 from pipelines.predict import loaded
 from pipelines.stage import Stage, Work
 from pipelines.text.neighbours import is_joined, over_the_join
 from pipelines.text.readings import readings_table, write_piece
-from pipelines.text.tiers import Bands, first_level, needs_meaning
+from pipelines.text.tiers import Bands, needs_meaning
 from pipelines.text.words.characters import simplified
 from pipelines.text.words.lexicon import Lexicons
 from pipelines.text.words.matcher import Matcher, TextMatcher

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from model_registry.labels import first_level
 from model_registry.models.text.heads import NEVER
 from pipelines.text.addressed import against_prejudice, among_friends
 from pipelines.text.evidence import may_be_settled, scorns_a_group
@@ -61,11 +62,6 @@ class Reading:
     source: str  # `lexicon@version` or `model@version`
     marks: tuple[Mark, ...] = ()
     why: str = ""
-
-
-def first_level(label: str) -> str:
-    """`Fraud` of `Fraud/Contact Details`."""
-    return label.partition("/")[0]
 
 
 def needs_meaning(hits: Sequence[Hit]) -> bool:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from model_registry.labels import first_level
 from pipelines.pieces import Pieces
 from pipelines.risk.signals import Signal
 from pipelines.speech.voices import KnownVoices, Vectors, voices_of
 from pipelines.text.context import Circumstances, seen_levels, settle_doubt
 from pipelines.text.neighbours import joined
 from pipelines.text.readings import Readings, key_of
-from pipelines.text.tiers import Bands, Reading, first_level
+from pipelines.text.tiers import Bands, Reading
 from pipelines.text.transcripts import JOIN, SAID, NightLine, TranscriptLine
 
 REGEX = set("\\[](){}|?*+^$")

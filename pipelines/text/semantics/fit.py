@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_registry.errors import UsageError
+from model_registry.labels import first_level
 from model_registry.models.text.heads import Heads
 from pipelines.text.registers import register_of
 from pipelines.text.semantics.calibrate import (
@@ -129,7 +130,7 @@ def wrong(logits: Logits) -> Bools:
 
     A threat that is taken for an insult is abuse all the same.
     """
-    first = np.array([label.partition("/")[0] for label in logits.labels])
+    first = np.array([first_level(label) for label in logits.labels])
     kin_LL = (first[:, None] == first).astype(int)
     return np.asarray(logits.true_NL.astype(int) @ kin_LL == 0)
 

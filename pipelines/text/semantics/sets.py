@@ -13,6 +13,7 @@ from pathlib import Path
 
 from model_registry.artifacts import sha256_of
 from model_registry.errors import UsageError
+from model_registry.labels import first_level
 from model_registry.model import ModelSpec
 from pipelines.text.semantics.labelled import LabelledLine
 from pipelines.text.tiers import LITERAL
@@ -102,7 +103,7 @@ def _part(lines: Sequence[LabelledLine], spec: ModelSpec, most: int | None) -> S
 
 def _scored(labels: Sequence[str], spec: ModelSpec) -> tuple[str, ...]:
     telling = [label for label in labels if label not in LITERAL or label in spec.labels]
-    levels = dict.fromkeys(each for label in telling for each in (label, label.partition("/")[0]))
+    levels = dict.fromkeys(each for label in telling for each in (label, first_level(label)))
     return tuple(label for label in levels if label in spec.labels)
 
 
